@@ -1,0 +1,3 @@
+module hashistack/tools/lifetime
+
+go 1.26

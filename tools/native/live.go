@@ -1,0 +1,161 @@
+package native
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// The functions here turn what a product says it has into inputs as the program would write them, so that a refresh
+// shows what changed and nothing else.
+
+// Optional returns the live value of an optional input: unset when it was not set and is still what unset means.
+func Optional[T comparable](input *T, live, unset T) *T {
+	if input == nil && live == unset {
+		return nil
+	}
+	return &live
+}
+
+// Set returns the live elements of an input whose order means nothing: in the order of the input while they are the
+// same.
+func Set(input, live []string) []string {
+	if SameSet(input, live) {
+		return input
+	}
+	return live
+}
+
+// SameSet tells whether two lists have the same elements.
+func SameSet(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(a, b)
+}
+
+// List returns the live elements of an input list, which is unset when it was and there are none.
+func List[T any](input, live []T) []T {
+	if len(input) == 0 && len(live) == 0 {
+		return input
+	}
+	return live
+}
+
+// Covers tells whether a live document says all that was asked for, which it may do with additions: products fill in
+// defaults. Lists must have the same elements in the same order. Both are compared as the JSON they make.
+func Covers(live, wanted any) (bool, error) {
+	a, err := document(live)
+	if err != nil {
+		return false, err
+	}
+	b, err := document(wanted)
+	if err != nil {
+		return false, err
+	}
+	return covers(a, b), nil
+}
+
+// Asked returns the JSON of a struct without its empty fields: what is asked for where left out and empty are one.
+func Asked(v any) (any, error) {
+	d, err := document(v)
+	return prune(d), err
+}
+
+func prune(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, element := range v {
+			if v[k] = prune(element); empty(v[k]) {
+				delete(v, k)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = prune(v[i])
+		}
+	}
+	return v
+}
+
+func document(v any) (any, error) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode for comparison: %w", err)
+	}
+	var d any
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, fmt.Errorf("decode for comparison: %w", err)
+	}
+	return d, nil
+}
+
+func covers(live, wanted any) bool {
+	switch wanted := wanted.(type) {
+	case map[string]any:
+		live, ok := live.(map[string]any)
+		if !ok {
+			return empty(wanted)
+		}
+		for k, v := range wanted {
+			if !covers(live[k], v) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		live, _ := live.([]any)
+		return slices.EqualFunc(live, wanted, covers)
+	}
+	return reflect.DeepEqual(live, wanted) || live == nil && empty(wanted)
+}
+
+// empty tells whether to ask for a value is to ask for nothing.
+func empty(v any) bool {
+	switch v := v.(type) {
+	case nil:
+		return true
+	case string:
+		return v == ""
+	case bool:
+		return !v
+	case float64:
+		return v == 0
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		for _, element := range v {
+			if !empty(element) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// Value returns what a pointer points to, and the zero value for nil.
+func Value[T any](v *T) T {
+	if v == nil {
+		var zero T
+		return zero
+	}
+	return *v
+}
+
+// OrElse returns what a pointer points to, and a default for nil.
+func OrElse[T any](v *T, otherwise T) T {
+	if v == nil {
+		return otherwise
+	}
+	return *v
+}
+
+// Map returns the live entries of an input map, which is unset when it was and there are none.
+func Map[T any](input, live map[string]T) map[string]T {
+	if len(input) == 0 && len(live) == 0 {
+		return input
+	}
+	return live
+}

@@ -1,0 +1,13 @@
+// pulumi-resource-consul is Pulumi's consul plugin, as far as it goes, over Consul's own API client: the Terraform
+// provider that the official plugin is made of is not available as a Go module.
+package main
+
+import "hashistack/tools/native"
+
+// version is set by the linker.
+var version string
+
+func main() {
+	provider, err := newProvider()
+	native.Main("consul", version, provider, err)
+}
