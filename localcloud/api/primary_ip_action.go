@@ -1,0 +1,138 @@
+package api
+
+import (
+	"context"
+	"net/netip"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
+)
+
+// addresser is a runtime that can change the public address of a machine that is off; the zero address takes it away.
+type addresser interface {
+	SetPublic(ctx context.Context, id int64, addr netip.Addr) error
+}
+
+func (a *API) addresser() (addresser, error) {
+	if runtime, able := a.Runtime.(addresser); able {
+		return runtime, nil
+	}
+	return nil, notImplemented("changing the public address of a server that exists")
+}
+
+func (a *API) primaryIPActionRoutes() {
+	a.works["assign_primary_ip"] = work{do: a.setPublic, failed: func(act *action) { a.setAssignee(act.Other, 0) }}
+	a.works["unassign_primary_ip"] = work{do: a.setPublic}
+	a.works["change_primary_ip_protection"] = work{done: func(*action) {}}
+
+	primaryIPAction(a, "assign", func(ip *primaryIP, req schema.PrimaryIPActionAssignRequest) (*action, error) {
+		if req.AssigneeType != "server" {
+			return nil, invalid("assignee_type", "must be server, got %q", req.AssigneeType)
+		}
+		if ip.Assignee != 0 {
+			return nil, errorf(hcloud.ErrorCodePrimaryIPAlreadyAssigned, "primary IP with ID '%d' is already assigned to the server with ID '%d'", ip.ID, ip.Assignee)
+		}
+		s, err := a.assignable(req.AssigneeID, ip.Type)
+		if err != nil {
+			return nil, err
+		}
+		if s.Location != ip.Location {
+			return nil, errorf(hcloud.ErrorCodePrimaryIPDatacenterMismatch, "primary IP with ID '%d' is in another location than server '%s'", ip.ID, s.Name)
+		}
+		return a.startAssign("assign_primary_ip", ip, s), nil
+	})
+	primaryIPAction(a, "unassign", func(ip *primaryIP, _ struct{}) (*action, error) {
+		s, found := a.state.Servers.Get(ip.Assignee)
+		if !found {
+			return nil, errorf("primary_ip_not_assigned", "primary IP with ID '%d' is not assigned", ip.ID)
+		}
+		if err := a.readdressable(s); err != nil {
+			return nil, err
+		}
+		act := a.startAssign("unassign_primary_ip", ip, s)
+		ip.Assignee = 0
+		return act, nil
+	})
+	primaryIPAction(a, "change_protection", func(ip *primaryIP, req schema.PrimaryIPActionChangeProtectionRequest) (*action, error) {
+		ip.ProtectDelete = req.Delete
+		return a.start("change_primary_ip_protection", resource{"primary_ip", ip.ID}), nil
+	})
+}
+
+func primaryIPAction[Req any](a *API, path string, act func(*primaryIP, Req) (*action, error)) {
+	a.route("POST /primary_ips/{id}/actions/"+path, func(c *call) (reply, error) {
+		var req Req
+		ip, err := a.primaryIPs().find(c)
+		if err == nil {
+			err = decode(c, &req)
+		}
+		if err != nil {
+			return reply{}, err
+		}
+		started, err := act(ip, req)
+		if err != nil {
+			return reply{}, err
+		}
+		return created(schema.ActionGetResponse{Action: started.wire()})
+	})
+}
+
+// assignable returns the server when a primary IP of this version can be given to it.
+func (a *API) assignable(serverID int64, version ipVersion) (*server, error) {
+	s, err := a.servers().get(serverID)
+	if err != nil {
+		return nil, err
+	}
+	if a.primaryIPOf(s, version) != nil {
+		code := hcloud.ErrorCodeServerHasIPv4
+		if version == ipv6 {
+			code = hcloud.ErrorCodeServerHasIPv6
+		}
+		return nil, errorf(code, "server '%s' already has an %s address", s.Name, version)
+	}
+	return s, a.readdressable(s)
+}
+
+// readdressable returns why the addresses of a server cannot be changed now.
+func (a *API) readdressable(s *server) error {
+	if _, err := a.addresser(); err != nil {
+		return err
+	}
+	if err := a.unlocked(s); err != nil {
+		return err
+	}
+	return a.mustBeOff(s)
+}
+
+// startAssign starts an action that gives a server the public address which the state then says it has.
+func (a *API) startAssign(command string, ip *primaryIP, s *server) *action {
+	ip.Assignee = s.ID
+	return a.start(command, onServer(s.ID), resource{"primary_ip", ip.ID})
+}
+
+func (a *API) setAssignee(id, serverID int64) {
+	if ip, found := a.state.PrimaryIPs.Get(id); found {
+		ip.Assignee = serverID
+	}
+}
+
+// setPublic brings a machine's public address in line with the state.
+func (a *API) setPublic(ctx context.Context, act action) error {
+	a.mu.Lock()
+	s, err := a.servers().get(act.Target.ID)
+	var addr netip.Addr
+	if err == nil {
+		if ip := a.primaryIPOf(s, ipv4); ip != nil {
+			addr = netip.MustParseAddr(ip.IP)
+		}
+	}
+	a.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	runtime, err := a.addresser()
+	if err != nil {
+		return err
+	}
+	return runtime.SetPublic(ctx, act.Target.ID, addr)
+}

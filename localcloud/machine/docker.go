@@ -1,0 +1,235 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"net/url"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/events"
+	"github.com/docker/docker/api/types/filters"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/volume"
+	"github.com/docker/docker/client"
+	"golang.org/x/sync/errgroup"
+
+	"hashistack/localcloud/image"
+)
+
+// Labels of everything Docker-side. The first one carries Options.Name, so that several local clouds can share an engine
+// and each one can be removed whole.
+const (
+	labelCloud   = "hashistack.localcloud"
+	labelID      = "hashistack.localcloud.id"
+	labelServer  = "hashistack.localcloud.server"
+	labelPublic  = "hashistack.localcloud.public"
+	labelIPRange = "hashistack.localcloud.range"
+)
+
+// Options are what a Docker runtime is made with.
+type Options struct {
+	// Name prefixes containers, volumes and networks, and names the nft table.
+	Name  string
+	Image image.Image
+	// PublicRange holds the machines' public addresses; its first address is the host's.
+	PublicRange netip.Prefix
+	// Mirror is the package mirror's base URL as machines reach it, on the host's address in PublicRange and with its port
+	// written out. The machines' Debian source is <Mirror>/debian.
+	Mirror string
+	// MirrorKey is the armoured public key that the mirror's repositories are signed with.
+	MirrorKey string
+	// Log receives what happens without being asked for, such as the reboot of a guest; nil discards it.
+	Log *slog.Logger
+}
+
+// Docker is the Runtime on a Docker engine.
+type Docker struct {
+	opts     Options
+	docker   *client.Client
+	firewall firewall
+	log      *slog.Logger
+}
+
+var _ Runtime = (*Docker)(nil)
+
+// Open reaches the machines of a local cloud that is there already: to look into them or to clean up. It changes nothing.
+func Open(opts Options) (*Docker, error) {
+	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
+	if err != nil {
+		return nil, fmt.Errorf("reach Docker: %w", err)
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Docker{opts: opts, docker: docker, firewall: newFirewall(opts.Name), log: opts.Log}, nil
+}
+
+// NewDocker prepares the public network and the cloud firewall, and starts to serve the machines: those that are there
+// already are taken over. As long as ctx lives, a guest that reboots is started again.
+//
+// Firewall rules live in the kernel and are gone after a reboot of the host: call SetFirewall for every machine after
+// NewDocker. Until then a machine without rules can not be reached on its public address.
+func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
+	d, err := Open(opts)
+	if err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("networks and firewall of the local cloud need root: run it as root")
+	}
+	for command, debianPackage := range map[string]string{"nft": "nftables", "ip": "iproute2"} {
+		if _, err := exec.LookPath(command); err != nil {
+			return nil, fmt.Errorf("%s is not installed: run `apt-get install %s`", command, debianPackage)
+		}
+	}
+	mirror, err := mirrorPort(opts)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.docker.Ping(ctx); err != nil {
+		return nil, fmt.Errorf("reach the Docker engine (is it running? `systemctl start docker`): %w", err)
+	}
+	if err := bridgeFilter(); err != nil {
+		return nil, err
+	}
+	// The firewall first, so that no machine is ever reachable without it.
+	if err := d.firewall.setUp(ctx, opts.PublicRange, mirror); err != nil {
+		return nil, err
+	}
+	if err := d.createNetwork(ctx, d.publicNetwork(), d.firewall.publicBridge(), opts.PublicRange); err != nil {
+		return nil, fmt.Errorf("create the public network: %w", err)
+	}
+	go d.restartRebooting(ctx)
+	return d, nil
+}
+
+// mirrorPort checks that the mirror is where machines can reach it: nothing else of the host is open to them.
+func mirrorPort(opts Options) (uint16, error) {
+	u, err := url.Parse(opts.Mirror)
+	if err != nil {
+		return 0, fmt.Errorf("mirror URL %q: %w", opts.Mirror, err)
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	if gateway := opts.PublicRange.Masked().Addr().Next(); err != nil || u.Hostname() != gateway.String() {
+		return 0, fmt.Errorf("mirror URL %q: must name the host's public address and a port, http://%s:<port>", opts.Mirror, gateway)
+	}
+	return uint16(port), nil
+}
+
+// bridgeFilter makes frames between two machines on one bridge pass the firewall. Docker switches it on too, unless it is
+// told to leave iptables alone.
+func bridgeFilter() error {
+	const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+	value, err := os.ReadFile(setting)
+	if err != nil {
+		return fmt.Errorf("the cloud firewall needs the kernel's br_netfilter (`modprobe br_netfilter`): %w", err)
+	}
+	if strings.TrimSpace(string(value)) == "1" {
+		return nil
+	}
+	return os.WriteFile(setting, []byte("1"), 0o644) //nolint:gosec // exists already
+}
+
+// Cleanup removes every container, disk, network, route and nft table of this local cloud, also what an earlier process
+// left behind.
+func (d *Docker) Cleanup(ctx context.Context) error {
+	mine := filters.NewArgs(filters.Arg("label", labelCloud+"="+d.opts.Name))
+
+	containers, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
+	if err != nil {
+		return fmt.Errorf("list the machines: %w", err)
+	}
+	var group errgroup.Group
+	for _, c := range containers {
+		group.Go(func() error { return d.removeContainer(ctx, c.ID) })
+	}
+	errs := []error{group.Wait()}
+
+	volumes, err := d.docker.VolumeList(ctx, volume.ListOptions{Filters: mine})
+	errs = append(errs, err)
+	for _, v := range volumes.Volumes {
+		errs = append(errs, d.removeVolume(ctx, v.Name))
+	}
+	networks, err := d.docker.NetworkList(ctx, network.ListOptions{Filters: mine})
+	errs = append(errs, err)
+	for _, n := range networks {
+		errs = append(errs, d.removeNetwork(ctx, n.Name))
+	}
+	errs = append(errs, d.firewall.tearDown(ctx))
+	return errors.Join(errs...)
+}
+
+// rebooted is the exit code of a container whose guest rebooted: the kernel ends the first process with SIGHUP then, and
+// with SIGINT (130) when the guest powered off. Docker's restart policies do not know the difference.
+const rebooted = 129
+
+// restartRebooting starts guests that rebooted, until ctx ends.
+func (d *Docker) restartRebooting(ctx context.Context) {
+	mine := filters.NewArgs(filters.Arg("label", labelCloud+"="+d.opts.Name))
+	died := mine.Clone()
+	died.Add("type", "container")
+	died.Add("event", "die")
+	for ctx.Err() == nil {
+		// The engine tells what happened since, because it takes a moment until it has heard that somebody listens.
+		now := time.Now()
+		news, failed := d.docker.Events(ctx, events.ListOptions{
+			Filters: died, Since: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()),
+		})
+
+		// Those that rebooted before.
+		missed := mine.Clone()
+		missed.Add("exited", strconv.Itoa(rebooted))
+		stopped, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: missed})
+		if err != nil {
+			d.log.Warn("look for machines that rebooted", "error", err)
+		}
+		for _, c := range stopped {
+			d.startAgain(ctx, c.ID)
+		}
+
+		for listening := true; listening; {
+			select {
+			case event := <-news:
+				if event.Actor.Attributes["exitCode"] == strconv.Itoa(rebooted) {
+					d.startAgain(ctx, event.Actor.ID)
+				}
+			case err := <-failed:
+				if ctx.Err() == nil {
+					d.log.Warn("listen to Docker; trying again", "error", err)
+				}
+				listening = false
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second): // the engine itself restarts
+		}
+	}
+}
+
+func (d *Docker) startAgain(ctx context.Context, id string) {
+	// The news may be old: the machine may have been started, and powered off, since.
+	c, err := d.docker.ContainerInspect(ctx, id)
+	if err == nil && (c.State.Running || c.State.ExitCode != rebooted) {
+		return
+	}
+	if err == nil {
+		err = d.docker.ContainerStart(ctx, id, container.StartOptions{})
+	}
+	switch {
+	case errdefs.IsNotFound(err): // deleted meanwhile
+	case err != nil:
+		d.log.Error("start a machine again that rebooted", "container", id, "error", err)
+	default:
+		d.log.Info("machine rebooted", "container", id)
+	}
+}

@@ -1,0 +1,134 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/network"
+)
+
+// mtu is the one of Hetzner's private networks less what a tunnel under a laptop's Docker may need.
+const mtu = 1400
+
+// The guest's interfaces are in the order of the Docker networks' names: eth0 is the public one, as at Hetzner.
+func (d *Docker) publicNetwork() string          { return d.opts.Name + "-a-public" }
+func (d *Docker) privateNetwork(id int64) string { return fmt.Sprintf("%s-b-%d", d.opts.Name, id) }
+
+// CreateNetwork makes a private network. It is no error when it is there already.
+func (d *Docker) CreateNetwork(ctx context.Context, id int64, ipRange netip.Prefix) error {
+	bridge, err := d.firewall.privateBridge(id)
+	if err != nil {
+		return err
+	}
+	if err := d.createNetwork(ctx, d.privateNetwork(id), bridge, ipRange); err != nil {
+		return fmt.Errorf("create network %d (%s): %w", id, ipRange, err)
+	}
+	return nil
+}
+
+// DeleteNetwork removes a private network. It is no error when there is none.
+func (d *Docker) DeleteNetwork(ctx context.Context, id int64) error {
+	if err := d.removeNetwork(ctx, d.privateNetwork(id)); err != nil {
+		return fmt.Errorf("delete network %d: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Docker) createNetwork(ctx context.Context, name, bridge string, ipRange netip.Prefix) error {
+	ipRange = ipRange.Masked()
+	if !ipRange.Addr().Is4() {
+		return fmt.Errorf("%s is no IPv4 range", ipRange)
+	}
+	_, err := d.docker.NetworkInspect(ctx, name, network.InspectOptions{})
+	if errdefs.IsNotFound(err) {
+		err = d.newNetwork(ctx, name, bridge, ipRange)
+	}
+	if err != nil {
+		return err
+	}
+	// If the bridge is down or gone, packets for its machines must not leave by the host's default route.
+	return blackhole(ctx, "replace", ipRange)
+}
+
+func (d *Docker) newNetwork(ctx context.Context, name, bridge string, ipRange netip.Prefix) error {
+	_, err := d.docker.NetworkCreate(ctx, name, network.CreateOptions{
+		Driver: "bridge",
+		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
+			Subnet: ipRange.String(), Gateway: ipRange.Addr().Next().String(), // Hetzner's gateway is .1 too
+		}}},
+		Labels: map[string]string{labelCloud: d.opts.Name, labelIPRange: ipRange.String()},
+		Options: map[string]string{
+			"com.docker.network.bridge.name": bridge,
+			// Machines have no way to the outside.
+			"com.docker.network.bridge.enable_ip_masquerade": "false",
+			"com.docker.network.driver.mtu":                  strconv.Itoa(mtu),
+		},
+	})
+	return err
+}
+
+func (d *Docker) removeNetwork(ctx context.Context, name string) error {
+	n, err := d.docker.NetworkInspect(ctx, name, network.InspectOptions{})
+	if errdefs.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.docker.NetworkRemove(ctx, n.ID); err != nil {
+		return err
+	}
+	ipRange, err := netip.ParsePrefix(n.Labels[labelIPRange])
+	if err != nil {
+		return fmt.Errorf("label %s of Docker network %s: %w", labelIPRange, name, err)
+	}
+	return blackhole(ctx, "del", ipRange)
+}
+
+// Attach puts the machine into a private network, at once if it runs.
+func (d *Docker) Attach(ctx context.Context, id int64, to Attachment) error {
+	err := d.docker.NetworkConnect(ctx, d.privateNetwork(to.Network), d.container(id), endpoint(to.Address))
+	if err != nil {
+		return fmt.Errorf("attach machine %d to network %d as %s: %w", id, to.Network, to.Address, found(err))
+	}
+	return nil
+}
+
+// Detach takes the machine out of a private network, at once if it runs.
+func (d *Docker) Detach(ctx context.Context, id, network int64) error {
+	if err := d.docker.NetworkDisconnect(ctx, d.privateNetwork(network), d.container(id), true); err != nil {
+		return fmt.Errorf("detach machine %d from network %d: %w", id, network, found(err))
+	}
+	return nil
+}
+
+func endpoint(address netip.Addr) *network.EndpointSettings {
+	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address.String()}}
+}
+
+// blackhole sets or deletes the route of last resort for a range.
+func blackhole(ctx context.Context, verb string, ipRange netip.Prefix) error {
+	// The highest metric there is: any other route comes first.
+	out, err := exec.CommandContext(ctx, "ip", "route", verb, "blackhole", ipRange.String(), "metric", "4294967294").CombinedOutput()
+	if verb == "del" && strings.Contains(string(out), "No such process") {
+		return nil // the host was restarted since
+	}
+	if err != nil {
+		return fmt.Errorf("ip route %s blackhole %s: %w: %s", verb, ipRange, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// found marks what Docker does not have as ErrNotFound.
+func found(err error) error {
+	if errdefs.IsNotFound(err) {
+		return errors.Join(ErrNotFound, err)
+	}
+	return err
+}

@@ -1,0 +1,210 @@
+//go:build docker
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/localcloud/api"
+)
+
+const token = "a-token-for-this-test"
+
+// pages is user-data for a machine that serves its host name on ports 80 and 81, and does so again after a reboot.
+const pages = `#cloud-config
+write_files:
+- path: /etc/systemd/system/page@.service
+  content: |
+    [Service]
+    WorkingDirectory=/srv
+    ExecStart=/usr/bin/python3 -m http.server %i
+    [Install]
+    WantedBy=multi-user.target
+runcmd:
+- hostname > /srv/index.html
+- systemctl enable --now page@80 page@81
+`
+
+// running is a local cloud that was started by start.
+type running struct {
+	*hcloud.Client
+	t       *testing.T
+	ctx     context.Context
+	control string
+	// stop ends the local cloud as SIGTERM would.
+	stop func()
+}
+
+func start(t *testing.T, o serveOptions) *running {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- serve(ctx, o) }()
+	r := &running{t: t, control: "http://" + o.control}
+	stopped := false
+	r.stop = func() {
+		if !stopped {
+			stopped = true
+			cancel()
+			require.NoError(t, <-ended)
+		}
+	}
+	t.Cleanup(r.stop)
+	var deadline context.CancelFunc
+	r.ctx, deadline = context.WithTimeout(context.Background(), 10*time.Minute)
+	t.Cleanup(deadline)
+	require.Eventually(t, func() bool {
+		select {
+		case err := <-ended:
+			stopped = true
+			require.NoError(t, err, "the local cloud ended before it was up")
+		default:
+		}
+		return r.get(r.control+"/healthz") != ""
+	}, 8*time.Minute, 100*time.Millisecond, "the local cloud is up; a first start builds the machine image")
+	r.Client = hcloud.NewClient(hcloud.WithEndpoint("http://"+o.listen+"/v1"), hcloud.WithToken(token))
+	return r
+}
+
+// get returns the body of a page, or nothing when it does not answer.
+func (r *running) get(url string) string {
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return ""
+	}
+	return string(body)
+}
+
+func (r *running) wait(actions ...*hcloud.Action) {
+	r.t.Helper()
+	require.NoError(r.t, r.Action.WaitFor(r.ctx, actions...))
+}
+
+func (r *running) eventually(url, want string) {
+	r.t.Helper()
+	var got string
+	require.Eventually(r.t, func() bool { got = r.get(url); return got == want }, 2*time.Minute, 200*time.Millisecond,
+		"%s: want %q, got %q", url, want, got)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, l.Close()) }()
+	return l.Addr().String()
+}
+
+// TestServeOnDocker goes through the life of a server on real machines: boot, firewall, restart of the local cloud, power
+// cycle, deletion; and expects that nothing remains.
+func TestServeOnDocker(t *testing.T) {
+	dir := t.TempDir()
+	tokenFile := filepath.Join(dir, "token")
+	require.NoError(t, os.WriteFile(tokenFile, []byte(token+"\n"), 0o600))
+	o := serveOptions{
+		cloudOptions: cloudOptions{name: "localcloud-serve-test", state: filepath.Join(dir, "state"), publicRange: "203.0.113.0/24"},
+		listen:       freeAddress(t), control: freeAddress(t), mirrorPort: 8582, tokenFile: tokenFile, limits: api.DefaultLimits,
+		tools: "../tools", binaries: "../.tools/bin",
+	}
+	down := func() error {
+		cmd := downCommand()
+		cmd.SetArgs([]string{"--name", o.name, "--state", o.state, "--public-range", o.publicRange})
+		return cmd.Execute()
+	}
+	t.Cleanup(func() { require.NoError(t, down()) })
+	r := start(t, o)
+
+	_, ipRange, err := net.ParseCIDR("10.99.0.0/16")
+	require.NoError(t, err)
+	_, subnet, err := net.ParseCIDR("10.99.1.0/24")
+	require.NoError(t, err)
+	n, _, err := r.Network.Create(r.ctx, hcloud.NetworkCreateOpts{Name: "net", IPRange: ipRange, Subnets: []hcloud.NetworkSubnet{
+		{Type: hcloud.NetworkSubnetTypeCloud, IPRange: subnet, NetworkZone: hcloud.NetworkZoneEUCentral},
+	}})
+	require.NoError(t, err)
+	_, everyone, err := net.ParseCIDR("0.0.0.0/0")
+	require.NoError(t, err)
+	allow := func(port string) []hcloud.FirewallRule {
+		return []hcloud.FirewallRule{{Direction: hcloud.FirewallRuleDirectionIn, Protocol: hcloud.FirewallRuleProtocolTCP, Port: &port, SourceIPs: []net.IPNet{*everyone}}}
+	}
+	fw, _, err := r.Firewall.Create(r.ctx, hcloud.FirewallCreateOpts{Name: "fw", Rules: allow("80")})
+	require.NoError(t, err)
+	result, _, err := r.Server.Create(r.ctx, hcloud.ServerCreateOpts{
+		Name: "web", ServerType: &hcloud.ServerType{Name: "cx23"}, Image: &hcloud.Image{Name: "debian-12"}, UserData: pages,
+		Networks: []*hcloud.Network{n}, Firewalls: []*hcloud.ServerCreateFirewall{{Firewall: *fw.Firewall}},
+	})
+	require.NoError(t, err)
+	r.wait(append(result.NextActions, result.Action)...)
+	s := result.Server
+	page := func(port int) string { return fmt.Sprintf("http://%s:%d/index.html", s.PublicNet.IPv4.IP, port) }
+
+	r.eventually(page(80), "web\n")
+	assert.Empty(t, r.get(page(81)), "the firewall drops what no rule allows")
+	assert.Empty(t, r.get("http://10.99.1.1/index.html"), "there is no way into the private network from outside")
+
+	acts, _, err := r.Firewall.SetRules(r.ctx, fw.Firewall, hcloud.FirewallSetRulesOpts{Rules: allow("81")})
+	require.NoError(t, err)
+	r.wait(acts...)
+	assert.Equal(t, "web\n", r.get(page(81)))
+	assert.Empty(t, r.get(page(80)))
+
+	r.stop()
+	assert.Equal(t, "web\n", r.get(page(81)), "machines go on without the local cloud")
+	r = start(t, o)
+	s, _, err = r.Server.GetByID(r.ctx, s.ID)
+	require.NoError(t, err)
+	assert.Equal(t, hcloud.ServerStatusRunning, s.Status)
+	assert.Empty(t, r.get(page(80)), "the firewall stands")
+
+	act, _, err := r.Server.Poweroff(r.ctx, s)
+	require.NoError(t, err)
+	r.wait(act)
+	assert.Empty(t, r.get(page(81)))
+	s, _, err = r.Server.GetByID(r.ctx, s.ID)
+	require.NoError(t, err)
+	assert.Equal(t, hcloud.ServerStatusOff, s.Status)
+	act, _, err = r.Server.Poweron(r.ctx, s)
+	require.NoError(t, err)
+	r.wait(act)
+	r.eventually(page(81), "web\n")
+
+	deleted, _, err := r.Server.DeleteWithResult(r.ctx, s)
+	require.NoError(t, err)
+	r.wait(deleted.Action)
+	assert.Empty(t, r.get(page(81)))
+
+	r.stop()
+	require.NoError(t, down())
+	assert.NoDirExists(t, o.state)
+	for _, leftover := range [][]string{
+		{"docker", "ps", "--all", "--quiet", "--filter", "label=hashistack.localcloud=" + o.name},
+		{"docker", "network", "ls", "--quiet", "--filter", "label=hashistack.localcloud=" + o.name},
+		{"docker", "volume", "ls", "--quiet", "--filter", "label=hashistack.localcloud=" + o.name},
+	} {
+		out, err := exec.Command(leftover[0], leftover[1:]...).Output()
+		require.NoError(t, err)
+		assert.Empty(t, string(out), "%v", leftover)
+	}
+	tables, err := exec.Command("nft", "list", "tables").Output()
+	require.NoError(t, err)
+	assert.NotContains(t, string(tables), "localcloud_serve_test")
+}
