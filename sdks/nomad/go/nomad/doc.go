@@ -1,0 +1,2 @@
+// Package nomad exports types, functions, subpackages for provisioning nomad resources.
+package nomad
