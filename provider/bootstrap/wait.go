@@ -1,0 +1,106 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	p "github.com/pulumi/pulumi-go-provider"
+)
+
+const (
+	// defaultTimeout covers the boot of a machine with its package installations on a slow day.
+	defaultTimeout = "10m"
+	// requestTimeout bounds one request: a machine that drops packets must not hold up the look at the others.
+	requestTimeout = 5 * time.Second
+
+	firstPause   = 100 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+// errTimeout is the cause of a context that ran into a resource's own timeout.
+type errTimeout struct{ after time.Duration }
+
+func (e errTimeout) Error() string { return fmt.Sprintf("timed out after %s", e.after) }
+
+func parseTimeout(timeout string) (time.Duration, error) {
+	d, err := time.ParseDuration(timeout)
+	if err != nil || d <= 0 {
+		return 0, fmt.Errorf("must be a positive duration like 90s or 10m, got %q", timeout)
+	}
+	return d, nil
+}
+
+// within bounds everything that a resource does in one operation.
+func within(ctx context.Context, timeout string) (context.Context, context.CancelFunc, error) {
+	d, err := parseTimeout(timeout)
+	if err != nil {
+		return nil, nil, fmt.Errorf("timeout: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, d, errTimeout{d})
+	return ctx, cancel, nil
+}
+
+// until calls probe until it returns nil, shows what it waits for on the resource's row, and gives up at a permanent
+// error (see final) or when ctx ends. A probe bounds its requests itself; its error says what was found instead of want.
+func until(ctx context.Context, want string, probe func(context.Context) error) error {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
+
+	var got, shown string
+	operation := func() (struct{}, error) {
+		err := probe(ctx)
+		// An attempt that the end of the wait cut short has found nothing new.
+		if err != nil && ctx.Err() == nil || got == "" {
+			got = describe(err)
+		}
+		return struct{}{}, err
+	}
+	show := func(error, time.Duration) {
+		if got != shown {
+			shown = got
+			p.GetLogger(ctx).InfoStatusf("waiting for %s, got: %s", want, got)
+		}
+	}
+	_, err := backoff.Retry(ctx, operation, backoff.WithBackOff(pause), backoff.WithNotify(show), backoff.WithMaxElapsedTime(0))
+
+	var timeout errTimeout
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+		return nil
+	case cause == nil:
+		return err
+	case errors.As(cause, &timeout), errors.Is(cause, context.DeadlineExceeded):
+		return fmt.Errorf("%w: want %s, got: %s", cause, want, got)
+	default:
+		return fmt.Errorf("interrupted while waiting for %s, got: %s; it is safe to run again: %w", want, got, cause)
+	}
+}
+
+// final marks an error that no waiting will change.
+func final(err error) error { return backoff.Permanent(err) }
+
+// isFinal reports whether err was marked by final.
+func isFinal(err error) bool {
+	var permanent *backoff.PermanentError
+	return errors.As(err, &permanent)
+}
+
+// anyOf is a probe that asks the servers in turn until one answers. A final error ends the round; otherwise its error
+// holds what each of them said.
+func anyOf[Server fmt.Stringer](servers []Server, ask func(context.Context, Server) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		said := make([]string, 0, len(servers))
+		for _, server := range servers {
+			err := ask(ctx, server)
+			if err == nil || isFinal(err) {
+				return err
+			}
+			said = append(said, server.String()+": "+describe(err))
+		}
+		return errors.New(strings.Join(said, "; "))
+	}
+}
