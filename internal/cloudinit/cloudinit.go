@@ -1,0 +1,110 @@
+// Package cloudinit builds cloud-init's #cloud-config: typed, so that a misspelt key does not compile, and measured, so
+// that what the cloud would refuse never leaves the program.
+//
+// Keys are those of cloud-init 22.4, the version of Debian 12: https://cloudinit.readthedocs.io/en/22.4.2/topics/modules.html
+package cloudinit
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limit is how many bytes of user-data Hetzner accepts (https://docs.hetzner.cloud/reference/cloud#servers-create-a-server).
+const Limit = 32 * 1024
+
+const header = "#cloud-config\n"
+
+// Config is a #cloud-config. Its fields are in the order in which cloud-init acts on them.
+type Config struct {
+	Hostname         string     `yaml:"hostname,omitempty"`
+	PreserveHostname *bool      `yaml:"preserve_hostname,omitempty"`
+	ManageEtcHosts   *bool      `yaml:"manage_etc_hosts,omitempty"`
+	BootCommands     [][]string `yaml:"bootcmd,omitempty"` // on every boot, before everything else
+	WriteFiles       []File     `yaml:"write_files,omitempty"`
+	Apt              *Apt       `yaml:"apt,omitempty"`
+	PackageUpdate    bool       `yaml:"package_update,omitempty"`
+	Packages         []Package  `yaml:"packages,omitempty"`
+	RunCommands      [][]string `yaml:"runcmd,omitempty"` // on the first boot, after everything else
+}
+
+// File is a file to write on the first boot.
+type File struct {
+	Path string `yaml:"path"`
+	// Owner is "user:group"; empty means root:root. An owner that a package creates needs Defer.
+	Owner       string `yaml:"owner,omitempty"`
+	Permissions string `yaml:"permissions"` // octal, four digits: "0644"
+	// Defer writes the file after the packages are installed instead of before.
+	Defer    bool   `yaml:"defer,omitempty"`
+	Encoding string `yaml:"encoding,omitempty"` // "", or "gz+b64" as Compress sets it
+	Content  string `yaml:"content"`
+}
+
+// Apt configures package sources.
+type Apt struct {
+	Sources map[string]AptSource `yaml:"sources,omitempty"` // by file name: "hashicorp.list"
+}
+
+// AptSource is one package source.
+type AptSource struct {
+	Source string `yaml:"source"` // a line of sources.list; cloud-init replaces $KEY_FILE by where it stored Key
+	Key    string `yaml:"key,omitempty"`
+}
+
+// Package is a Debian package, at any version if Version is empty.
+type Package struct {
+	Name    string
+	Version string
+}
+
+// MarshalYAML writes cloud-init's two forms: a name, or a list of name and version.
+func (p Package) MarshalYAML() (any, error) {
+	if p.Version == "" {
+		return p.Name, nil
+	}
+	return []string{p.Name, p.Version}, nil
+}
+
+// Render returns the user-data. It fails if that exceeds Limit.
+func (c Config) Render() (string, error) {
+	var b bytes.Buffer
+	b.WriteString(header)
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	encoder.CompactSeqIndent() // every byte counts against Limit
+	if err := encoder.Encode(c); err != nil {
+		return "", fmt.Errorf("encode #cloud-config: %w", err)
+	}
+	if err := encoder.Close(); err != nil {
+		return "", fmt.Errorf("encode #cloud-config: %w", err)
+	}
+	if b.Len() > Limit {
+		return "", fmt.Errorf("user-data of %d bytes exceeds the %d bytes that Hetzner accepts: give the machine fewer "+
+			"roles, or compress more of its files", b.Len(), Limit)
+	}
+	return b.String(), nil
+}
+
+// Compress returns the file with its content gzipped and base64-encoded, or unchanged if that is no smaller.
+func (f File) Compress() (File, error) {
+	var b bytes.Buffer
+	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	if err != nil {
+		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+	}
+	if _, err := zip.Write([]byte(f.Content)); err != nil {
+		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+	}
+	if err := zip.Close(); err != nil {
+		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+	}
+	encoded := base64.StdEncoding.EncodeToString(b.Bytes())
+	if len(encoded) >= len(f.Content) {
+		return f, nil
+	}
+	f.Encoding, f.Content = "gz+b64", encoded
+	return f, nil
+}

@@ -1,0 +1,46 @@
+//go:build products
+
+package machine
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// With the policy that Nomad's servers have, and the lock that Consul gives: three machines that get new tokens at once.
+func TestNomadServersRestartOneAfterTheOther(t *testing.T) {
+	consul := startConsul(t)
+	rules, err := os.ReadFile("../../components/policies/consul/nomad-server.hcl")
+	require.NoError(t, err)
+
+	log := filepath.Join(t.TempDir(), "log")
+	var all sync.WaitGroup
+	for _, name := range []string{"server-1", "server-2", "server-3"} {
+		s := newNomadServer(t, "https://localhost:8501", "https://localhost:"+consul.port)
+		require.NoError(t, os.MkdirAll(filepath.Join(s.root, "etc/hashistack"), 0o700))
+		require.NoError(t, os.Symlink(consul.ca, filepath.Join(s.root, "etc/hashistack/ca.pem")))
+		s.issue(t, consul.token(t, name, string(rules)))
+		commands := nomadRestarts()
+		delete(commands, "sleep")
+		commands["consul"] = `exec ` + product(t, "consul") + ` "$@"`
+		commands["systemctl"] = `echo ` + name + ` begins >>` + log + `; sleep 1; "$SCRIPT" started; echo ` + name + ` ends >>` + log
+		all.Go(func() {
+			output, err := s.run(t, commands, "in-turn")
+			assert.NotContains(t, output, "no lock", "%v", err)
+		})
+	}
+	all.Wait()
+	content, err := os.ReadFile(log)
+	require.NoError(t, err)
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	require.Len(t, lines, 6, "each restarts once:\n%s", content)
+	for i := 0; i < len(lines); i += 2 {
+		assert.Equal(t, strings.TrimSuffix(lines[i], " begins"), strings.TrimSuffix(lines[i+1], " ends"), "two at once:\n%s", content)
+	}
+}
