@@ -1,0 +1,93 @@
+// Package components holds the parts a platform is made of, each a Pulumi component resource in a file of its own.
+//
+// The parts depend on each other in one direction only, in the order in which infra.Deploy tells the story: network,
+// trust, machine pools, Vault, its certificate authorities and machine logins, Consul, Nomad, workload identity.
+package components
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"hashistack/sdks/hashistack"
+)
+
+// typePrefix begins the type tokens of all our components: <package>:<module>:<type>.
+const typePrefix = "hashistack:platform:"
+
+// vaultPort, consulPort and nomadPort are where the products' APIs listen, with TLS.
+const (
+	vaultPort  = 8200
+	consulPort = 8501
+	nomadPort  = 4646
+)
+
+// Site is what everything inside the machines stands on. When it goes, what Vault, Consul and Nomad hold goes with it,
+// so a teardown neither visits them resource by resource nor needs them to answer.
+type Site struct{ resource pulumi.Resource }
+
+// inside are the options of a resource that lives inside the machines: a child of parent that needs no deletion of its
+// own when the whole site is deleted.
+func (s Site) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return append([]pulumi.ResourceOption{pulumi.Parent(parent), pulumi.DeletedWith(s.resource)}, more...)
+}
+
+// Machine is a machine as the products' components see it.
+type Machine struct {
+	Name   string
+	Public pulumi.StringOutput   // IPv4 address
+	Server pulumi.CustomResource // what to wait for before talking to it
+}
+
+// url is the address of an API on a machine.
+func (m Machine) url(port int) pulumi.StringOutput {
+	return pulumi.Sprintf("https://%s:%d", m.Public, port)
+}
+
+// node is an API on the machine for our own provider.
+func (m Machine) node(port int) hashistack.NodeArgs {
+	return hashistack.NodeArgs{Name: pulumi.String(m.Name), Address: m.url(port)}
+}
+
+// nodes are an API on all machines.
+func nodes(machines []Machine, port int) hashistack.NodeArray {
+	all := hashistack.NodeArray{}
+	for _, m := range machines {
+		all = append(all, m.node(port))
+	}
+	return all
+}
+
+// servers are what to wait for before talking to any of the machines.
+func servers(machines []Machine) []pulumi.Resource {
+	all := make([]pulumi.Resource, 0, len(machines))
+	for _, m := range machines {
+		all = append(all, m.Server)
+	}
+	return all
+}
+
+// numeric turns Pulumi's ID of a Hetzner Cloud resource into the number that other resources refer to it by.
+func numeric(id pulumi.IDOutput) pulumi.IntOutput {
+	return id.ApplyT(func(id pulumi.ID) (int, error) {
+		n, err := strconv.Atoi(string(id))
+		if err != nil {
+			return 0, fmt.Errorf("ID %q of a Hetzner Cloud resource is not a number: %w", id, err)
+		}
+		return n, nil
+	}).(pulumi.IntOutput)
+}
+
+// after makes a resource wait for others that it names by what is known of them before they exist: a preview then shows
+// the names, where outputs would be unknown.
+func after(resources ...pulumi.Resource) pulumi.ResourceOption { return pulumi.DependsOn(resources) }
+
+// seconds is a lifetime as Vault's resources take it.
+func seconds(lifetime time.Duration) int { return int(lifetime / time.Second) }
+
+// sortedKeys gives resources a stable order of declaration.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

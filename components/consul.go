@@ -1,0 +1,199 @@
+package components
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
+	vaultconsul "github.com/pulumi/pulumi-vault/sdk/v6/go/vault/consul"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"hashistack/components/policies"
+	"hashistack/internal/vaultpath"
+	"hashistack/sdks/hashistack"
+)
+
+// ConsulType is the type token of Consul.
+const ConsulType = typePrefix + "Consul"
+
+// Lifetimes of tokens that Vault issues to operators: short, renewed for at most a day.
+const (
+	operatorTTL    = 2 * time.Hour
+	operatorMaxTTL = 24 * time.Hour
+)
+
+// ConsulArgs describes the Consul cluster.
+type ConsulArgs struct {
+	Machines []Machine // with the role consul-server
+	Pools    []*MachinePool
+	Vault    *Vault
+	Trust    *Trust
+	Site     Site
+	// TokenTTL is how long a machine's token lives without renewal, TokenMaxTTL how long it can be renewed.
+	// consul-template renews them all the time and asks for new ones before the end.
+	TokenTTL, TokenMaxTTL time.Duration
+	// GossipGeneration is the number of the gossip key: another one changes the key.
+	GossipGeneration int
+}
+
+// Consul is the Consul cluster: its gossip key, its ACL system, and the engine in Vault that issues its tokens to
+// machines and operators. The agents form the cluster among themselves as soon as they have gossip key and certificate.
+type Consul struct {
+	pulumi.ResourceState
+
+	// Address is the API of one of the servers.
+	Address pulumi.StringOutput
+	// Token may do everything.
+	Token pulumi.StringOutput
+
+	provider *consul.Provider
+	engine   *vaultconsul.SecretBackend
+	site     Site
+}
+
+// NewConsul declares the Consul cluster.
+func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulumi.ResourceOption) (*Consul, error) {
+	c := &Consul{site: args.Site, Address: args.Machines[0].url(consulPort)}
+	if err := ctx.RegisterComponentResource(ConsulType, name, c, opts...); err != nil {
+		return nil, fmt.Errorf("register Consul %s: %w", name, err)
+	}
+	secret, err := newUUID(ctx, name+"-bootstrap", c)
+	if err != nil {
+		return nil, err
+	}
+	gossip, err := newGossip(ctx, &gossipArgs{
+		product: "consul", path: vaultpath.GossipConsul, generation: args.GossipGeneration,
+		nodes: nodes(args.Machines, consulPort), token: secret,
+		vault: args.Vault, trust: args.Trust, site: args.Site,
+	}, c)
+	if err != nil {
+		return nil, err
+	}
+	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
+		Nodes:           nodes(args.Machines, consulPort),
+		CaPem:           args.Trust.Certificate,
+		ExpectedVoters:  pulumi.Int(len(args.Machines)),
+		BootstrapSecret: secret,
+	}, args.Site.inside(c, after(gossip.shared))...)
+	if err != nil {
+		return nil, fmt.Errorf("bootstrap Consul's ACL system: %w", err)
+	}
+	c.Token = bootstrap.Token
+	if err := gossip.use(ctx, bootstrap); err != nil {
+		return nil, err
+	}
+	c.provider, err = consul.NewProvider(ctx, name, &consul.ProviderArgs{
+		Address: c.Address,
+		Scheme:  pulumi.String("https"),
+		Token:   c.Token,
+		CaPem:   args.Trust.Certificate,
+	}, args.Site.inside(c)...)
+	if err != nil {
+		return nil, fmt.Errorf("configure Consul provider: %w", err)
+	}
+	if err := c.mountEngine(ctx, args); err != nil {
+		return nil, err
+	}
+	if err := c.machineRoles(ctx, args); err != nil {
+		return nil, err
+	}
+	return c, ctx.RegisterResourceOutputs(c, pulumi.Map{"address": c.Address})
+}
+
+// inside are the options of a resource in this Consul.
+func (c *Consul) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return c.site.inside(parent, append(more, pulumi.Provider(c.provider))...)
+}
+
+// mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles.
+func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
+	token, err := consul.NewAclToken(ctx, "vault", &consul.AclTokenArgs{
+		Description: pulumi.String("Vault's Consul secret engine"),
+		Policies:    pulumi.ToStringArray([]string{"global-management"}),
+	}, c.inside(c)...)
+	if err != nil {
+		return fmt.Errorf("create the Consul engine's token: %w", err)
+	}
+	secret := consul.GetAclTokenSecretIdOutput(ctx, consul.GetAclTokenSecretIdOutputArgs{AccessorId: token.AccessorId},
+		pulumi.Parent(c), pulumi.Provider(c.provider)).SecretId()
+	c.engine, err = vaultconsul.NewSecretBackend(ctx, vaultpath.ConsulEngine, &vaultconsul.SecretBackendArgs{
+		Path: pulumi.String(vaultpath.ConsulEngine),
+		// Every Vault talks to the Consul agent on its own machine.
+		Address:                pulumi.Sprintf("localhost:%d", consulPort),
+		Scheme:                 pulumi.String("https"),
+		CaCert:                 args.Trust.Certificate,
+		Token:                  pulumi.ToSecret(secret).(pulumi.StringOutput),
+		DefaultLeaseTtlSeconds: pulumi.Int(seconds(operatorTTL)),
+		MaxLeaseTtlSeconds:     pulumi.Int(seconds(max(args.TokenMaxTTL, operatorMaxTTL))),
+	}, args.Vault.inside(c)...)
+	if err != nil {
+		return fmt.Errorf("mount Consul engine: %w", err)
+	}
+	deployer, err := c.policy(ctx, "deployer", "deployer", nil)
+	if err != nil {
+		return err
+	}
+	if err := c.role(ctx, args.Vault, "management", "global-management", operatorTTL, operatorMaxTTL); err != nil {
+		return err
+	}
+	return c.role(ctx, args.Vault, "deployer", "deployer", operatorTTL, operatorMaxTTL, deployer)
+}
+
+// machineRoles declares what machines may ask the engine for.
+func (c *Consul) machineRoles(ctx *pulumi.Context, args *ConsulArgs) error {
+	type role struct {
+		name, policy string
+		params       any
+	}
+	roles := []role{
+		{vaultpath.ConsulDNS, "dns", nil},
+		{vaultpath.ConsulRegistration, "registration", nil},
+		{vaultpath.ConsulNomadServer, "nomad-server", nil},
+		{vaultpath.ConsulNomadClient, "nomad-client", nil},
+	}
+	for _, pool := range args.Pools {
+		roles = append(roles, role{vaultpath.AgentRole(pool.Name), "agent", policies.Pool{Pool: pool.Name}})
+	}
+	for _, r := range roles {
+		policy, err := c.policy(ctx, r.name, r.policy, r.params)
+		if err != nil {
+			return err
+		}
+		if err := c.role(ctx, args.Vault, r.name, r.name, args.TokenTTL, args.TokenMaxTTL, policy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// policy declares an ACL policy from its file.
+func (c *Consul) policy(ctx *pulumi.Context, name, file string, params any) (*consul.AclPolicy, error) {
+	rules, err := policies.Consul(file, params)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := consul.NewAclPolicy(ctx, name, &consul.AclPolicyArgs{
+		Name:  pulumi.String(name),
+		Rules: pulumi.String(rules),
+	}, c.inside(c)...)
+	if err != nil {
+		return nil, fmt.Errorf("write Consul policy %s: %w", name, err)
+	}
+	return policy, nil
+}
+
+// role declares a role of the engine: whoever may read its path gets a token with the policy, which is one of Consul's
+// own or among the resources to wait for.
+func (c *Consul) role(ctx *pulumi.Context, v *Vault, name, policy string, ttl, maxTTL time.Duration, wait ...pulumi.Resource) error {
+	_, err := vaultconsul.NewSecretBackendRole(ctx, "consul-"+name, &vaultconsul.SecretBackendRoleArgs{
+		Backend:        pulumi.String(vaultpath.ConsulEngine),
+		Name:           pulumi.String(name),
+		ConsulPolicies: pulumi.StringArray{pulumi.String(policy)},
+		Ttl:            pulumi.Int(seconds(ttl)),
+		MaxTtl:         pulumi.Int(seconds(maxTTL)),
+	}, v.inside(c, after(append(wait, c.engine)...))...)
+	if err != nil {
+		return fmt.Errorf("create role %s of the Consul engine: %w", name, err)
+	}
+	return nil
+}

@@ -1,0 +1,125 @@
+package components
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/components/policies"
+)
+
+// bootstraps are the resources after which there is a cluster.
+var bootstraps = map[string]string{
+	"consul": "hashistack:index:ConsulBootstrap", "nomad": "hashistack:index:NomadBootstrap",
+}
+
+const (
+	consulPolicy = "consul:index/aclPolicy:AclPolicy"
+	consulRole   = "vault:consul/secretBackendRole:SecretBackendRole"
+)
+
+func TestConsulBootstrap(t *testing.T) {
+	p := newPlatform(t)
+	assertGossipKey(t, p, "consul", 3, apis(8501))
+	bootstrap := p.One(t, "hashistack:index:ConsulBootstrap", "consul")
+	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
+	assertInputs(t, bootstrap, want{"nodes": apis(8501), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
+	// No agent joins another without the key.
+	assert.Contains(t, p.dependencies(bootstrap), "vault:kv/secretV2:SecretV2 gossip/consul")
+
+	provider := p.One(t, "pulumi:providers:consul", "consul")
+	assertSecret(t, provider, "token", consulToken)
+	assertInputs(t, provider, want{
+		"address": "https://203.0.113.1:8501", "scheme": "https", "caPem": rootPEM, "insecureHttps": nil,
+	})
+}
+
+// A key is installed, then shared, then used: whoever joins meanwhile is understood.
+func assertGossipKey(t *testing.T, p *platform, product string, generation int, nodes any) {
+	t.Helper()
+	name := "gossip/" + product
+	assertInputs(t, p.One(t, "random:index/randomBytes:RandomBytes", name), want{
+		"length": 32, "keepers.generation": fmt.Sprint(generation),
+	})
+	for _, act := range []string{"hashistack:index:GossipInstall", "hashistack:index:GossipUse"} {
+		declared := p.One(t, act, name)
+		assertSecret(t, declared, "key", gossipKey)
+		assertSecret(t, declared, "token", bootstrapUUID)
+		assertInputs(t, declared, want{"product": product, "nodes": nodes, "caPem": rootPEM})
+	}
+	const shares = "vault:kv/secretV2:SecretV2 "
+	install := p.One(t, "hashistack:index:GossipInstall", name)
+	assert.NotContains(t, p.dependencies(install), shares+name)
+	assert.Contains(t, p.dependencies(p.One(t, "vault:kv/secretV2:SecretV2", name)), "hashistack:index:GossipInstall "+name)
+	assert.Subset(t, p.dependencies(p.One(t, "hashistack:index:GossipUse", name)), []string{
+		shares + name, bootstraps[product] + " " + product,
+	})
+	shared := p.One(t, "vault:kv/secretV2:SecretV2", name)
+	assertSecret(t, shared, "dataJson", `{"key":"`+gossipKey+`"}`)
+	assertInputs(t, shared, want{"mount": "platform", "name": name})
+}
+
+func TestConsulEngine(t *testing.T) {
+	p := newPlatform(t)
+	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"policies": list("global-management")})
+	engine := p.One(t, "vault:consul/secretBackend:SecretBackend", "consul")
+	assertSecret(t, engine, "token", consulEngine)
+	assertInputs(t, engine, want{
+		"path": "consul", "address": "localhost:8501", "scheme": "https", "caCert": rootPEM, "bootstrap": nil,
+		"defaultLeaseTtlSeconds": 2 * 3600, "maxLeaseTtlSeconds": 500 * 3600,
+	})
+}
+
+// Operators' tokens live for hours, machines' are renewed for as long as the machines run.
+func TestConsulRoles(t *testing.T) {
+	const hour = 3600
+	p := newPlatform(t)
+	roles := map[string]struct {
+		policy   string
+		ttl, max int
+	}{
+		"management":   {"global-management", 2 * hour, 24 * hour},
+		"deployer":     {"deployer", 2 * hour, 24 * hour},
+		"dns":          {"dns", 7 * hour, 500 * hour},
+		"registration": {"registration", 7 * hour, 500 * hour},
+		"nomad-server": {"nomad-server", 7 * hour, 500 * hour},
+		"nomad-client": {"nomad-client", 7 * hour, 500 * hour},
+		"agent-server": {"agent-server", 7 * hour, 500 * hour},
+		"agent-client": {"agent-client", 7 * hour, 500 * hour},
+	}
+	assert.Len(t, p.All(consulRole), len(roles))
+	for name, role := range roles {
+		assertInputs(t, p.One(t, consulRole, "consul-"+name), want{
+			"backend": "consul", "name": name, "consulPolicies": list(role.policy), "ttl": role.ttl, "maxTtl": role.max,
+			"consulRoles": nil, "nodeIdentities": nil, "serviceIdentities": nil,
+		})
+	}
+}
+
+func TestConsulPolicies(t *testing.T) {
+	p := newPlatform(t)
+	for name, c := range map[string]struct {
+		file   string
+		params any
+	}{
+		"deployer":     {"deployer", nil},
+		"dns":          {"dns", nil},
+		"registration": {"registration", nil},
+		"nomad-server": {"nomad-server", nil},
+		"nomad-client": {"nomad-client", nil},
+		"nomad-tasks":  {"nomad-tasks", nil},
+		"agent-server": {"agent", policies.Pool{Pool: "server"}},
+		"agent-client": {"agent", policies.Pool{Pool: "client"}},
+	} {
+		rules, err := policies.Consul(c.file, c.params)
+		require.NoError(t, err)
+		assertInputs(t, p.One(t, consulPolicy, name), want{"name": name, "rules": rules})
+	}
+	assert.Len(t, p.All(consulPolicy), 8)
+	// An agent may speak for the machines of its own pool only.
+	rules := p.One(t, consulPolicy, "agent-client").Input("rules")
+	assert.Contains(t, rules, `node_prefix "client-"`)
+	assert.NotContains(t, rules, "server")
+}

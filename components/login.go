@@ -1,0 +1,94 @@
+package components
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault"
+	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault/approle"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"hashistack/components/policies"
+	"hashistack/internal/vaultpath"
+)
+
+// MachineLoginType is the type token of MachineLogin.
+const MachineLoginType = typePrefix + "MachineLogin"
+
+// MachineLoginArgs describes how machines log in to Vault.
+type MachineLoginArgs struct {
+	Vault *Vault
+	Pools []*MachinePool
+	// Period is how long a machine's Vault token lives without renewal. Vault Agent renews it all the time and logs in
+	// again if it could not.
+	Period time.Duration
+}
+
+// MachineLogin is the machines' way into Vault: an AppRole per pool with the policies of the pool's roles, and for each
+// machine the SecretID that its user-data carries, good from that machine's private address only.
+type MachineLogin struct {
+	pulumi.ResourceState
+}
+
+// NewMachineLogin declares the machines' logins.
+func NewMachineLogin(ctx *pulumi.Context, name string, args *MachineLoginArgs, opts ...pulumi.ResourceOption) (*MachineLogin, error) {
+	l := &MachineLogin{}
+	if err := ctx.RegisterComponentResource(MachineLoginType, name, l, opts...); err != nil {
+		return nil, fmt.Errorf("register machine login %s: %w", name, err)
+	}
+	backend, err := vault.NewAuthBackend(ctx, name, &vault.AuthBackendArgs{
+		Type: pulumi.String("approle"),
+		Path: pulumi.String(vaultpath.AppRole),
+	}, args.Vault.inside(l)...)
+	if err != nil {
+		return nil, fmt.Errorf("enable AppRole: %w", err)
+	}
+	for _, pool := range args.Pools {
+		if err := l.pool(ctx, args, backend, pool); err != nil {
+			return nil, err
+		}
+	}
+	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{})
+}
+
+func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend *vault.AuthBackend, pool *MachinePool) error {
+	v := args.Vault
+	text, err := policies.Machine(pool.Name, pool.Roles)
+	if err != nil {
+		return err
+	}
+	policy, err := vault.NewPolicy(ctx, "machine-"+pool.Name, &vault.PolicyArgs{
+		Name:   pulumi.String("machine-" + pool.Name),
+		Policy: pulumi.String(text),
+	}, v.inside(l)...)
+	if err != nil {
+		return fmt.Errorf("write policy of pool %s: %w", pool.Name, err)
+	}
+	cidrs := pulumi.StringArray{}
+	for _, m := range pool.Machines {
+		cidrs = append(cidrs, pulumi.String(m.Private.String()+"/32"))
+	}
+	role, err := approle.NewAuthBackendRole(ctx, pool.Name, &approle.AuthBackendRoleArgs{
+		Backend:         pulumi.String(vaultpath.AppRole),
+		RoleName:        pulumi.String(pool.Name),
+		RoleId:          pulumi.String(pool.Name),
+		TokenPolicies:   pulumi.StringArray{pulumi.String("machine-" + pool.Name)},
+		TokenPeriod:     pulumi.Int(seconds(args.Period)),
+		TokenBoundCidrs: cidrs,
+	}, v.inside(l, after(backend, policy))...)
+	if err != nil {
+		return fmt.Errorf("create AppRole of pool %s: %w", pool.Name, err)
+	}
+	for _, m := range pool.Machines {
+		_, err := approle.NewAuthBackendRoleSecretId(ctx, m.Name, &approle.AuthBackendRoleSecretIdArgs{
+			Backend:   pulumi.String(vaultpath.AppRole),
+			RoleName:  pulumi.String(pool.Name),
+			SecretId:  m.SecretID,
+			CidrLists: pulumi.StringArray{pulumi.String(m.Private.String() + "/32")},
+		}, v.inside(l, after(role))...)
+		if err != nil {
+			return fmt.Errorf("create login of %s: %w", m.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,32 @@
+# What every machine may do in Vault, whatever its roles.
+#
+# Parameters: .Pool, the name of the machine's pool.
+
+path "auth/token/lookup-self" {
+  capabilities = ["read"]
+}
+
+path "auth/token/renew-self" {
+  capabilities = ["update"]
+}
+
+path "sys/leases/renew" {
+  capabilities = ["update"]
+}
+
+# Every machine runs a Consul agent: its certificate, the gossip key, and its tokens.
+path "pki-consul/issue/client" {
+  capabilities = ["create", "update"]
+}
+
+path "platform/data/gossip/consul" {
+  capabilities = ["read"]
+}
+
+path "consul/creds/agent-[[ .Pool ]]" {
+  capabilities = ["read"]
+}
+
+path "consul/creds/dns" {
+  capabilities = ["read"]
+}

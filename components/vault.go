@@ -1,0 +1,126 @@
+package components
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"hashistack/internal/vaultpath"
+	"hashistack/sdks/hashistack"
+)
+
+// VaultType is the type token of Vault.
+const VaultType = typePrefix + "Vault"
+
+// Key shares of a Vault without a key management service. They all lie in the stack's encrypted state, from which each
+// machine's Vault is unsealed; more than one share would not make them safer there.
+const (
+	keyShares    = 1
+	keyThreshold = 1
+)
+
+// auditLog is where each Vault records every request. logrotate keeps its size in bounds.
+const auditLog = "/var/log/vault/audit.log"
+
+// VaultArgs describes the Vault cluster.
+type VaultArgs struct {
+	Machines []Machine // with the role vault
+	Trust    *Trust
+	Site     Site
+	AutoSeal bool // a key management service unseals it
+}
+
+// Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit device and the key-value
+// store that holds what the platform itself needs. The machines form the cluster among themselves.
+type Vault struct {
+	pulumi.ResourceState
+
+	// Address is the API of one of the machines; any of them answers for the cluster.
+	Address pulumi.StringOutput
+	// RootToken may do everything. It is the stack's own identity.
+	RootToken pulumi.StringOutput
+
+	provider *vault.Provider
+	platform *vault.Mount
+	site     Site
+}
+
+// NewVault declares the Vault cluster on machines that boot with Vault.
+func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.ResourceOption) (*Vault, error) {
+	v := &Vault{site: args.Site, Address: args.Machines[0].url(vaultPort)}
+	if err := ctx.RegisterComponentResource(VaultType, name, v, opts...); err != nil {
+		return nil, fmt.Errorf("register Vault %s: %w", name, err)
+	}
+	unsealed, err := v.bootstrap(ctx, name, args)
+	if err != nil {
+		return nil, err
+	}
+	v.provider, err = vault.NewProvider(ctx, name, &vault.ProviderArgs{
+		Address:    v.Address,
+		Token:      v.RootToken,
+		CaCertFile: args.Trust.File,
+	}, args.Site.inside(v, pulumi.DependsOn(unsealed))...)
+	if err != nil {
+		return nil, fmt.Errorf("configure Vault provider: %w", err)
+	}
+	if _, err = vault.NewAudit(ctx, "file", &vault.AuditArgs{
+		Type:    pulumi.String("file"),
+		Path:    pulumi.String("file"),
+		Options: pulumi.StringMap{"file_path": pulumi.String(auditLog)},
+	}, v.inside(v)...); err != nil {
+		return nil, fmt.Errorf("enable audit device: %w", err)
+	}
+	if v.platform, err = v.mountKV(ctx, v, vaultpath.Platform, "what the platform itself needs"); err != nil {
+		return nil, err
+	}
+	return v, ctx.RegisterResourceOutputs(v, pulumi.Map{"address": v.Address})
+}
+
+// bootstrap declares what happens to a Vault cluster once: it is initialised, and each machine is unsealed.
+func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
+	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
+		Nodes:      nodes(args.Machines, vaultPort),
+		CaPem:      args.Trust.Certificate,
+		Shares:     pulumi.Int(keyShares),
+		Threshold:  pulumi.Int(keyThreshold),
+		AutoUnseal: pulumi.Bool(args.AutoSeal),
+	}, v.site.inside(v, pulumi.DependsOn(servers(args.Machines)))...)
+	if err != nil {
+		return nil, fmt.Errorf("initialise Vault: %w", err)
+	}
+	v.RootToken = initialised.RootToken
+	ready := []pulumi.Resource{initialised}
+	for _, m := range args.Machines {
+		unsealed, err := hashistack.NewVaultUnseal(ctx, m.Name, &hashistack.VaultUnsealArgs{
+			Node:      m.node(vaultPort),
+			MachineId: m.Server.ID().ToStringOutput().ToStringPtrOutput(), // a new machine is sealed
+			Keys:      initialised.UnsealKeys,                             // none with a key management service: then it is only waited for
+			CaPem:     args.Trust.Certificate,
+		}, v.site.inside(v)...)
+		if err != nil {
+			return nil, fmt.Errorf("unseal Vault on %s: %w", m.Name, err)
+		}
+		ready = append(ready, unsealed)
+	}
+	return ready, nil
+}
+
+// inside are the options of a resource in this Vault.
+func (v *Vault) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return v.site.inside(parent, append(more, pulumi.Provider(v.provider))...)
+}
+
+// mountKV declares a version 2 key-value store.
+func (v *Vault) mountKV(ctx *pulumi.Context, parent pulumi.Resource, path, description string) (*vault.Mount, error) {
+	mount, err := vault.NewMount(ctx, path, &vault.MountArgs{
+		Path:        pulumi.String(path),
+		Type:        pulumi.String("kv"),
+		Options:     pulumi.StringMap{"version": pulumi.String("2")},
+		Description: pulumi.String(description),
+	}, v.inside(parent)...)
+	if err != nil {
+		return nil, fmt.Errorf("mount key-value store %s: %w", path, err)
+	}
+	return mount, nil
+}

@@ -1,0 +1,74 @@
+package components
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+)
+
+// apis are an API on all servers, as our own provider takes it.
+func apis(port int) []any {
+	all := []any{}
+	for _, m := range serverMachines {
+		all = append(all, map[string]any{"name": m.name, "address": fmt.Sprintf("https://%s:%d", m.public, port)})
+	}
+	return all
+}
+
+func TestVaultBootstrap(t *testing.T) {
+	p := newPlatform(t)
+	initialised := p.One(t, "hashistack:index:VaultInit", "vault")
+	assertInputs(t, initialised, want{
+		"nodes": apis(8200), "caPem": rootPEM, "shares": keyShares, "threshold": keyThreshold, "autoUnseal": false,
+	})
+	assert.Len(t, p.All("hashistack:index:VaultUnseal"), len(serverMachines))
+	for i, m := range serverMachines {
+		server := p.One(t, "hcloud:index/server:Server", m.name)
+		assert.Contains(t, p.dependencies(initialised), "hcloud:index/server:Server "+m.name)
+		unsealed := p.One(t, "hashistack:index:VaultUnseal", m.name)
+		assertSecret(t, unsealed, "keys", list(unsealKey))
+		assertInputs(t, unsealed, want{
+			"node": apis(8200)[i], "caPem": rootPEM,
+			"machineId": server.ID, // a new machine is unsealed anew
+		})
+	}
+}
+
+func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
+	p := newPlatform(t)
+	provider := p.One(t, "pulumi:providers:vault", "vault")
+	assertSecret(t, provider, "token", vaultToken)
+	assertInputs(t, provider, want{
+		"address": "https://203.0.113.1:8200", "caCertFile": p.rootPEM, "skipTlsVerify": nil,
+	})
+	for _, m := range serverMachines {
+		assert.Contains(t, p.dependencies(provider), "hashistack:index:VaultUnseal "+m.name)
+	}
+	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": auditLog})
+	assertInputs(t, p.One(t, "vault:index/mount:Mount", "platform"), want{"path": "platform", "type": "kv", "options.version": "2"})
+}
+
+func TestVaultWithKeyManagementService(t *testing.T) {
+	p := emptyPlatform(t)
+	p.Outputs["hashistack:index:VaultInit"]["unsealKeys"] = resource.NewProperty([]resource.PropertyValue{})
+	p.Run(t, func(ctx *pulumi.Context) (err error) {
+		if err = p.declareGround(ctx); err != nil {
+			return err
+		}
+		pool, err := NewMachinePool(ctx, p.pool("server", serverMachines[:1], serverRoles))
+		if err != nil {
+			return err
+		}
+		_, err = NewVault(ctx, "vault", &VaultArgs{
+			Machines: []Machine{pool.Machines[0].Machine}, Trust: p.trust, Site: p.network.Site(), AutoSeal: true,
+		})
+		return err
+	})
+	assertInputs(t, p.One(t, "hashistack:index:VaultInit", "vault"), want{"autoUnseal": true})
+	assertSecret(t, p.One(t, "hashistack:index:VaultUnseal", "server-1"), "keys", list[string]())
+	assert.Contains(t, p.dependencies(p.One(t, "pulumi:providers:vault", "vault")), "hashistack:index:VaultUnseal server-1",
+		"the service unseals it, which is waited for")
+}

@@ -1,0 +1,207 @@
+// Package infra reads a stack's configuration and declares the platform from the components.
+package infra
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"hashistack/components"
+	"hashistack/internal/machine"
+)
+
+// Deploy declares a stack. Nothing is declared before its whole configuration has been found good.
+func Deploy(ctx *pulumi.Context) error {
+	// The SDK has no call that lists keys, and a misspelled one must not pass unseen.
+	raw := map[string]string{}
+	if err := json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &raw); err != nil {
+		return fmt.Errorf("read the configuration that Pulumi passes in %s: %w", pulumi.EnvConfig, err)
+	}
+	cfg, err := LoadConfig(raw)
+	if err != nil {
+		return err
+	}
+	return declare(ctx, cfg)
+}
+
+// declare tells the story of a platform.
+func declare(ctx *pulumi.Context, cfg *Config) error {
+	// What everything is labelled with in the Hetzner project, and how to find it there.
+	labels := map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}
+
+	// The root of all trust comes first: every machine carries it from its first second.
+	trust, err := components.NewTrust(ctx, namespace, filepath.Join(".ca", ctx.Stack()+".pem"))
+	if err != nil {
+		return err
+	}
+	network, err := components.NewNetwork(ctx, namespace, components.NetworkArgs{
+		Location: cfg.Location, Range: cfg.Network, Subnets: cfg.subnets(), Labels: labels,
+	})
+	if err != nil {
+		return err
+	}
+	// All machines boot at once. Each waits by itself for what it needs from the others and from the steps below.
+	pools, err := declarePools(ctx, cfg, network, trust, labels)
+	if err != nil {
+		return err
+	}
+	site := network.Site()
+
+	// Vault is the first product to stand: the others get their certificates, gossip keys and tokens from it.
+	vault, err := components.NewVault(ctx, "vault", &components.VaultArgs{
+		Machines: pools.with(machine.RoleVault), Trust: trust, Site: site, AutoSeal: cfg.Seal != nil,
+	})
+	if err != nil {
+		return err
+	}
+	if _, err = components.NewPKI(ctx, "pki", &components.PKIArgs{
+		Vault: vault, Trust: trust, Datacenter: cfg.Location, Region: cfg.Region, Lifetime: cfg.Lifetimes.Certificate,
+	}); err != nil {
+		return err
+	}
+	// From here on machines can log in, and Consul starts on all of them.
+	if _, err = components.NewMachineLogin(ctx, "approle", &components.MachineLoginArgs{
+		Vault: vault, Pools: pools, Period: cfg.Lifetimes.Login,
+	}); err != nil {
+		return err
+	}
+	consul, err := components.NewConsul(ctx, "consul", &components.ConsulArgs{
+		Machines: pools.with(machine.RoleConsulServer), Pools: pools, Vault: vault, Trust: trust, Site: site,
+		TokenTTL: cfg.Lifetimes.Token, TokenMaxTTL: cfg.Lifetimes.TokenMax,
+		GossipGeneration: cfg.GossipGeneration.Consul,
+	})
+	if err != nil {
+		return err
+	}
+	// Consul's tokens come from Vault now, so Nomad starts.
+	nomad, err := components.NewNomad(ctx, "nomad", &components.NomadArgs{
+		Machines: pools.with(machine.RoleNomadServer), NodePools: cfg.nodePools(), Region: cfg.Region,
+		Vault: vault, Consul: consul, Trust: trust, Site: site, GossipGeneration: cfg.GossipGeneration.Nomad,
+	})
+	if err != nil {
+		return err
+	}
+	// At last what runs on Nomad may log in to Vault and Consul by itself.
+	if _, err = components.NewWorkloadIdentity(ctx, "workloads", &components.WorkloadIdentityArgs{
+		Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Period: cfg.Lifetimes.Workload,
+	}); err != nil {
+		return err
+	}
+	export(ctx, pools, trust, vault, consul, nomad)
+	return nil
+}
+
+// export publishes what a person or a pipeline needs to use the platform.
+func export(
+	ctx *pulumi.Context, pools poolList, trust *components.Trust,
+	vault *components.Vault, consul *components.Consul, nomad *components.Nomad,
+) {
+	addresses := pulumi.StringMap{}
+	for _, pool := range pools {
+		for _, m := range pool.Machines {
+			addresses[m.Name] = m.Public
+		}
+	}
+	ctx.Export("machines", addresses)
+	ctx.Export("caCertificate", trust.Certificate)
+	ctx.Export("caFile", trust.File)
+	ctx.Export("vaultAddress", vault.Address)
+	ctx.Export("vaultToken", vault.RootToken)
+	ctx.Export("consulAddress", consul.Address)
+	ctx.Export("consulToken", consul.Token)
+	ctx.Export("nomadAddress", nomad.Address)
+	ctx.Export("nomadToken", nomad.Token)
+}
+
+// poolList are the pools of a stack, in the order of its configuration.
+type poolList []*components.MachinePool
+
+func declarePools(
+	ctx *pulumi.Context, cfg *Config, network *components.Network, trust *components.Trust, labels map[string]string,
+) (poolList, error) {
+	var pools poolList
+	for _, pool := range cfg.Pools {
+		declared, err := components.NewMachinePool(ctx, &components.MachinePoolArgs{
+			Name:       pool.Name,
+			Machines:   pool.peers(),
+			Roles:      pool.Roles,
+			NodePool:   pool.NodePool,
+			Meta:       pool.Meta,
+			ServerType: pool.Type,
+			Image:      cfg.Image,
+			Location:   cfg.Location,
+			Operators:  cfg.Operators,
+			Open:       pool.Open,
+			Labels:     labels,
+			Network:    network,
+			Trust:      trust,
+			Cluster:    cfg.cluster(),
+		})
+		if err != nil {
+			return nil, err
+		}
+		pools = append(pools, declared)
+	}
+	return pools, nil
+}
+
+// with are the machines that have a role.
+func (l poolList) with(role machine.Role) []components.Machine {
+	var machines []components.Machine
+	for _, pool := range l {
+		if !pool.Has(role) {
+			continue
+		}
+		for _, m := range pool.Machines {
+			machines = append(machines, m.Machine)
+		}
+	}
+	return machines
+}
+
+// cluster is what all machines have in common, but for the root certificate, which is not known yet.
+func (c *Config) cluster() machine.Cluster {
+	cluster := machine.Cluster{
+		Datacenter:    c.Location,
+		Region:        c.Region,
+		Vault:         c.with(machine.RoleVault),
+		ConsulServers: c.with(machine.RoleConsulServer),
+		NomadServers:  c.with(machine.RoleNomadServer),
+		BridgeNetwork: c.BridgeNetwork,
+		Packages: machine.Packages{
+			Consul: c.Versions.Consul, Nomad: c.Versions.Nomad,
+			Vault: c.Versions.Vault, ConsulTemplate: c.Versions.ConsulTemplate,
+		},
+	}
+	if c.Mirror != nil {
+		cluster.Packages.Repository, cluster.Packages.Key = c.Mirror.URL, c.Mirror.key
+	}
+	if c.Seal != nil {
+		cluster.Seal = &machine.Seal{Type: c.Seal.Type, Parameters: c.Seal.Parameters}
+	}
+	return cluster
+}
+
+func (c *Config) subnets() map[string]netip.Prefix {
+	subnets := map[string]netip.Prefix{}
+	for _, pool := range c.Pools {
+		subnets[pool.Name] = pool.Subnet
+	}
+	return subnets
+}
+
+// nodePools are the Nomad node pools that have to be created: Nomad has the pool "default" itself.
+func (c *Config) nodePools() []string {
+	var names []string
+	for _, pool := range c.Pools {
+		if pool.NodePool != "" && pool.NodePool != "default" && !slices.Contains(names, pool.NodePool) {
+			names = append(names, pool.NodePool)
+		}
+	}
+	return names
+}

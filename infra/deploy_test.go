@@ -1,0 +1,78 @@
+package infra
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/internal/pulumitest"
+)
+
+// computed is what the providers would add.
+func computed() map[string]resource.PropertyMap {
+	text := resource.NewStringProperty
+	secret := func(s string) resource.PropertyValue { return resource.MakeSecret(text(s)) }
+	return map[string]resource.PropertyMap{
+		"hcloud:index/getLocation:getLocation":    {"networkZone": text("eu-central")},
+		"hcloud:index/primaryIp:PrimaryIp":        {"ipAddress": text("203.0.113.10")},
+		"tls:index/privateKey:PrivateKey":         {"privateKeyPem": secret("a private key")},
+		"tls:index/selfSignedCert:SelfSignedCert": {"certPem": text("-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n")},
+		"tls:index/certRequest:CertRequest":       {"certRequestPem": text("a request")},
+		"tls:index/locallySignedCert:LocallySignedCert": {
+			"certPem": text("-----BEGIN CERTIFICATE-----\nsigned\n-----END CERTIFICATE-----\n"),
+		},
+		"random:index/randomBytes:RandomBytes": {
+			"base64": secret("AAAAAAAAAAAAAAAAAAAAAA=="), "hex": secret("000102030405060708090a0b0c0d0e0f"),
+		},
+		"hashistack:index:VaultInit": {
+			"rootToken": secret("hvs.root"), "unsealKeys": resource.MakeSecret(resource.NewArrayProperty([]resource.PropertyValue{text("key")})),
+		},
+		"hashistack:index:ConsulBootstrap":  {"token": secret("consul token")},
+		"hashistack:index:NomadBootstrap":   {"token": secret("nomad token")},
+		"vault:jwt/authBackend:AuthBackend": {"accessor": text("auth_jwt_1")},
+	}
+}
+
+// TestDeployProduction runs the program as it is with Pulumi.prod.yaml.
+func TestDeployProduction(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	encoded, err := json.Marshal(raw)
+	require.NoError(t, err)
+	t.Setenv(pulumi.EnvConfig, string(encoded))
+	t.Chdir(t.TempDir()) // the root certificate is kept in the working directory
+
+	recorder := &pulumitest.Recorder{Outputs: computed()}
+	recorder.Run(t, Deploy)
+
+	servers := recorder.All("hcloud:index/server:Server")
+	assert.Len(t, servers, 6)
+	for _, server := range servers {
+		assert.True(t, server.Secret("userData"), "the login of %s is a secret", server.Name)
+	}
+	assert.Len(t, recorder.All("hashistack:index:VaultUnseal"), 3)
+	assert.Len(t, recorder.All("vault:appRole/authBackendRoleSecretId:AuthBackendRoleSecretId"), 6)
+
+	exports := recorder.Exports
+	for _, secret := range []resource.PropertyKey{"vaultToken", "consulToken", "nomadToken"} {
+		assert.True(t, exports[secret].IsSecret(), "%s is a secret", secret)
+	}
+	for _, public := range []resource.PropertyKey{"machines", "caCertificate", "caFile", "vaultAddress", "consulAddress", "nomadAddress"} {
+		assert.Contains(t, exports, public)
+		assert.False(t, exports[public].ContainsSecrets(), "%s is public", public)
+	}
+}
+
+func TestDeployRefusesBeforeAnythingIsDeclared(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "")
+	t.Setenv(pulumi.EnvConfig, `{"hashistack:location": "fsn1"}`)
+	recorder := &pulumitest.Recorder{}
+	require.ErrorContains(t, recorder.RunErr(t, Deploy), "nothing was changed")
+	for _, declared := range recorder.Resources() {
+		assert.Equal(t, "pulumi:pulumi:Stack", declared.Type, "only the stack itself may be there")
+	}
+}
