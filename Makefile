@@ -1,0 +1,72 @@
+# Everything about a stack on this machine. `make help` lists the targets.
+SHELL         := bash
+.SHELLFLAGS   := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# What is built here is found first, by the recipes as by `eval "$(make -s env)"`.
+bin   := .tools/bin
+stack := $(bin)/stack
+export PATH := $(CURDIR)/$(bin):$(PATH)
+
+# Our Go modules with code of ours. Left out: the generated SDKs, and the folders in tools/ that only pin something.
+pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/pulumi-resource-$(p)/shim)
+modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
+code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
+
+.PHONY: help up down env jobs settle tools setup test test-unit test-products test-localcloud test-e2e lint bench prove-resume clean $(stack)
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(stack) ## Bring up the local cloud, the platform on it and the sample jobs
+	@$(stack) up
+
+down: $(stack) ## Destroy the platform and the local cloud; nothing is left
+	@$(stack) down
+
+env: $(stack) ## Print shell exports for the running stack: eval "$$(make -s env)"
+	@$(stack) env
+
+jobs: $(stack) ## Run the sample jobs on the running stack, and show why one is denied
+	@$(stack) jobs
+
+settle: $(stack) ## Clean up after an update that was killed, so that the next can go on (STACK=… for others than local)
+	@$(stack) settle $(if $(STACK),--stack $(STACK))
+
+test: test-unit test-products test-localcloud test-e2e ## Run every test, the fast ones first
+
+test-unit: tools ## Test what needs neither clusters nor machines
+	@for m in $(code); do echo "-- $$m"; (cd $$m && go test ./...); done
+
+test-products: tools ## Test with real Consul, Nomad and Vault clusters on the loopback address
+	@for m in . provider; do echo "-- $$m"; (cd $$m && go test -tags products ./...); done
+
+test-localcloud: tools ## Test the local cloud with its real clients and real machines
+	@cd localcloud && go test -tags docker -count=1 -timeout 20m ./...
+
+test-e2e: tools $(stack) ## Test the whole platform, from an empty cloud to an empty cloud
+	@cd e2e && go test -tags e2e -count=1 -timeout 60m -v ./scenario
+
+lint: tools ## Check code, scripts and formatting
+	@for m in $(code); do echo "-- $$m"; (cd $$m && golangci-lint run --config $(CURDIR)/.golangci.yaml ./...); done
+	@shellcheck $$(git ls-files | xargs grep -lE '^#!(/usr/bin/env bash|/bin/(ba)?sh)' --)
+
+tools: setup ## Build the pinned tools, or find them in the cache
+	@tools/build
+	@cd localcloud && go build -o ../$(bin)/localcloud .
+
+setup:
+	@tools/setup
+
+bench: $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench
+	@$(stack) bench
+
+prove-resume: $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
+	@$(stack) prove-resume $(MOMENTS)
+
+clean: ## Remove what was built here; the cache outside of the checkout stays
+	rm -rf .tools .out
+
+# Go finds out by itself what has changed, in a fraction of a second.
+$(stack):
+	@cd e2e && go build -o ../$@ .

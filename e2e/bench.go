@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"hashistack/e2e/bench"
+	"hashistack/e2e/jobs"
+	"hashistack/e2e/stack"
+)
+
+// measured is one operation of the benchmark.
+type measured struct {
+	Name    string         `json:"name"`
+	Seconds bench.Seconds  `json:"seconds"`
+	Phases  []phase        `json:"phases,omitempty"`
+	Calls   []stack.Calls  `json:"apiCalls"`
+	Changes map[string]int `json:"changes,omitempty"`
+	// CriticalPath is what the operation could not have been shorter than.
+	CriticalPath []bench.Bar `json:"criticalPath,omitempty"`
+	Resources    []bench.Bar `json:"resources,omitempty"`
+}
+
+type phase struct {
+	Name    string        `json:"name"`
+	Seconds bench.Seconds `json:"seconds"`
+}
+
+// runBench measures up, an up that changes nothing, and destroy, from an empty cloud to an empty cloud.
+func runBench(ctx context.Context, s *stack.Stack) error {
+	if err := s.Down(ctx); err != nil {
+		return err
+	}
+	out := filepath.Join(s.Root, ".out", "bench")
+	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // figures for everyone
+		return err
+	}
+	var prepared stack.Phases
+	if err := s.Prepare(ctx, &prepared); err != nil {
+		return err
+	}
+	var all []measured
+	for _, run := range []struct {
+		name string
+		args []string
+		then func(ctx context.Context, phases *stack.Phases) error
+	}{
+		{"up", []string{"up", "--yes", "--skip-preview"}, func(ctx context.Context, phases *stack.Phases) error { return sampleJob(ctx, s, phases) }},
+		{"no change", []string{"up", "--yes", "--skip-preview"}, nil},
+		{"destroy", []string{"destroy", "--yes", "--skip-preview"}, nil},
+	} {
+		m, err := measure(ctx, s, run.name, run.args, run.then)
+		if err != nil {
+			return fmt.Errorf("benchmark %s: %w", run.name, err)
+		}
+		if len(m.Resources) > 0 {
+			if err := draw(filepath.Join(out, run.args[0]+".svg"), m); err != nil {
+				return err
+			}
+		}
+		all = append(all, m)
+	}
+	report := struct {
+		At      string     `json:"at"`
+		Prepare []phase    `json:"prepare"`
+		Runs    []measured `json:"runs"`
+	}{time.Now().UTC().Format(time.RFC3339), named(prepared), all}
+	content, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(out, "bench.json"), content, 0o644); err != nil { //nolint:gosec // figures for everyone
+		return err
+	}
+	printBench(s, all)
+	fmt.Fprintf(s.Out, "\nfigures and pictures: %s\n", out)
+	return s.Down(ctx)
+}
+
+func measure(ctx context.Context, s *stack.Stack, name string, args []string, then func(context.Context, *stack.Phases) error) (measured, error) {
+	if err := stack.ResetCalls(ctx); err != nil {
+		return measured{}, err
+	}
+	var phases stack.Phases
+	began := time.Now()
+	var events []stack.Event
+	err := phases.Measure("pulumi "+args[0], func() (err error) {
+		events, err = s.Operate(ctx, stack.Operation{Args: args})
+		return err
+	})
+	if err != nil {
+		return measured{}, err
+	}
+	m := measured{Name: name, Resources: bench.Timeline(began, events)}
+	for _, e := range events {
+		if e.Summary != nil {
+			m.Changes = e.Summary.ResourceChanges
+		}
+	}
+	if args[0] == "up" && len(m.Resources) > 0 {
+		dependencies, err := s.Dependencies(ctx)
+		if err != nil {
+			return measured{}, err
+		}
+		m.CriticalPath = bench.CriticalPath(m.Resources, dependencies)
+	}
+	if then != nil {
+		if err := then(ctx, &phases); err != nil {
+			return measured{}, err
+		}
+	}
+	m.Seconds, m.Phases = bench.Seconds(time.Since(began).Seconds()), named(phases)
+	m.Calls, err = stack.CallCounts(ctx)
+	return m, err
+}
+
+func sampleJob(ctx context.Context, s *stack.Stack, phases *stack.Phases) error {
+	return phases.Measure("sample job", func() error {
+		outputs, err := s.Outputs(ctx)
+		if err != nil {
+			return err
+		}
+		sample, err := jobs.New(s, outputs)
+		if err != nil {
+			return err
+		}
+		return sample.Run(ctx)
+	})
+}
+
+func named(phases stack.Phases) []phase {
+	all := make([]phase, 0, len(phases))
+	for _, p := range phases {
+		all = append(all, phase{p.Name, bench.Seconds(p.Took.Seconds())})
+	}
+	return all
+}
+
+func draw(path string, m measured) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	bars := m.Resources
+	at := bench.Seconds(0)
+	for _, p := range m.Phases {
+		bars = append(bars, bench.Bar{Kind: "phase", Name: p.Name, Start: at, End: at + p.Seconds})
+		at += p.Seconds
+	}
+	picture := bench.Picture{
+		Title: fmt.Sprintf("%s: %.0f s", m.Name, m.Seconds), Bars: bars, Critical: m.CriticalPath, Shortest: 0.1,
+	}
+	if err := picture.Draw(file); err != nil {
+		_ = file.Close() // the first error counts
+		return fmt.Errorf("draw %s: %w", path, err)
+	}
+	return file.Close()
+}
+
+func printBench(s *stack.Stack, all []measured) {
+	p := func(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
+	p("\n%-12s %9s %10s", "", "seconds", "API calls")
+	for _, m := range all {
+		calls := 0
+		for _, c := range m.Calls {
+			calls += c.Calls
+		}
+		p("%-12s %9.1f %10d", m.Name, m.Seconds, calls)
+		for _, phase := range m.Phases {
+			p("  %-10s %9.1f", phase.Name, phase.Seconds)
+		}
+	}
+	p("\nThe critical path of up (begin, took, what):")
+	for _, b := range all[0].CriticalPath {
+		if b.End-b.Start >= 0.05 {
+			p("  %6.1f %6.1f  %s %s", b.Start, b.End-b.Start, b.Kind, b.Name)
+		}
+	}
+}

@@ -1,0 +1,149 @@
+//go:build e2e
+
+// Package scenario tries the whole platform the way a person would, from an empty cloud to an empty cloud.
+package scenario
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/e2e/jobs"
+	"hashistack/e2e/stack"
+)
+
+var (
+	reuse = flag.Bool("reuse", false, "try the stack that is up, and leave it up")
+	keep  = flag.Bool("keep", false, "leave the stack up when something failed")
+)
+
+// run is what the steps of the scenario share.
+type run struct {
+	stack   *stack.Stack
+	outputs *stack.Outputs
+	sample  *jobs.Sample
+	said    bytes.Buffer // by everything that was run
+}
+
+// TestScenario goes step by step. What comes up must come up, or there is nothing to try; all else is tried in any case.
+func TestScenario(t *testing.T) {
+	s, err := stack.Open()
+	require.NoError(t, err)
+	r := &run{stack: s}
+	s.Out = io.MultiWriter(os.Stderr, &r.said)
+
+	before, err := s.TakeInventory(t.Context())
+	require.NoError(t, err)
+	if !*reuse {
+		require.False(t, s.IsUp(), "a local stack is up: run `make down` first, or try that one with -reuse")
+		t.Cleanup(func() {
+			if t.Failed() && *keep {
+				t.Log("the stack is left up; `make down` removes it")
+				return
+			}
+			if s.IsUp() {
+				assert.NoError(t, r.make("down"))
+			}
+		})
+		r.firstPreview(t)
+		require.NoError(t, r.make("up"), "make up")
+	}
+	r.outputs, err = s.Outputs(t.Context())
+	require.NoError(t, err)
+	r.sample, err = jobs.New(s, r.outputs)
+	require.NoError(t, err)
+	// What this one has to say takes minutes, so it starts early.
+	require.NoError(t, r.sample.RunDenied(t.Context()))
+
+	t.Run("a second update changes nothing", r.noChange)
+	t.Run("every cluster has its quorum and a leader", r.clusters)
+	t.Run("the sample job shows its secret", r.sampleJob)
+	t.Run("who has no token is refused", r.anonymous)
+	t.Run("who does not trust the root certificate cannot connect", r.untrusting)
+	t.Run("a wrong server name is refused", r.wrongName)
+	t.Run("the firewall lets nothing else in", r.firewall)
+	t.Run("no rendered file turns verification off", r.verification)
+	t.Run("no secret is in plain text", r.secrets)
+	t.Run("the denied job says why", r.denied)
+
+	if !*reuse && (!t.Failed() || !*keep) {
+		t.Run("down leaves nothing", func(t *testing.T) {
+			began := time.Now()
+			require.NoError(t, r.make("down"))
+			t.Logf("down took %.0f s", time.Since(began).Seconds())
+			after, err := s.TakeInventory(t.Context())
+			require.NoError(t, err)
+			assert.Empty(t, after.Without(before), "left by make down")
+		})
+	}
+}
+
+// make runs a target of the Makefile, as a person would.
+func (r *run) make(target string) error {
+	cmd := exec.Command("make", target)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = r.stack.Root, r.stack.Out, r.stack.Out
+	return cmd.Run()
+}
+
+func (r *run) noChange(t *testing.T) {
+	began := time.Now()
+	events, err := r.stack.Operate(t.Context(), stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}})
+	require.NoError(t, err)
+	t.Logf("an update without changes took %.0f s", time.Since(began).Seconds())
+	for _, e := range events {
+		if e.Summary != nil {
+			same := e.Summary.ResourceChanges["same"]
+			assert.Equal(t, map[string]int{"same": same}, e.Summary.ResourceChanges)
+			assert.Greater(t, same, 100, "the platform has more resources than that")
+		}
+	}
+	_, err = r.stack.Operate(t.Context(), stack.Operation{Args: []string{"preview", "--refresh", "--expect-no-changes"}})
+	require.NoError(t, err, "pulumi preview --refresh --expect-no-changes")
+}
+
+func (r *run) clusters(t *testing.T) {
+	assert.Len(t, r.outputs.Members("server"), 3)
+	assert.Len(t, r.outputs.Members("client"), 2)
+	require.NoError(t, r.outputs.Healthy(t.Context()))
+}
+
+func (r *run) sampleJob(t *testing.T) {
+	// It runs since `make up`; it must also run anew with another secret.
+	require.NoError(t, r.sample.Run(t.Context()))
+	page, err := r.sample.Page(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, r.sample.Greeting, page)
+
+	consul, err := r.outputs.Consul()
+	require.NoError(t, err)
+	entries, _, err := consul.Health().Service("page", "", true, nil)
+	require.NoError(t, err)
+	assert.Len(t, entries, 2, "instances of page with passing checks")
+	for _, entry := range entries {
+		assert.Contains(t, entry.Service.Address, "10.0.2.", "instances are reached over the private network")
+	}
+}
+
+func (r *run) denied(t *testing.T) {
+	reason, err := r.sample.Denied(t.Context())
+	require.NoError(t, err)
+	assert.Contains(t, reason, "secret/data/default/page/config")
+
+	// Nomad calls the secret missing; what Vault says of the read stands in the audit log of the server that was active.
+	var refused []string
+	for _, server := range []string{"server-1", "server-2", "server-3"} {
+		lines, err := r.stack.OnMachine(t.Context(), server, "bash", "-c",
+			`grep -F '"path":"secret/data/default/page/config"' /var/log/vault/audit.log | grep -F 'permission denied' || true`)
+		require.NoError(t, err)
+		refused = append(refused, strings.Fields(string(lines))...)
+	}
+	assert.NotEmpty(t, refused, "reads that Vault refused, by its audit log")
+}

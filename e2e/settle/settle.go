@@ -1,0 +1,190 @@
+// Package settle brings a stack whose update was killed back to where `pulumi up` can go on.
+//
+// A pulumi that is killed leaves three things behind: its lock, plugins that go on with what they were told, and, in the
+// stack's state, a list of the operations that it had begun and not ended. Of a create in that list nobody knows whether
+// the thing exists. The next `pulumi up` warns and creates it again, which fails where names are unique and leaves a
+// twin where they are not. So each is looked up where it would be. What is found was never in the state, nothing can
+// refer to it, and it is deleted; then the list is cleared.
+package settle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Options say which stack is settled.
+type Options struct {
+	// Project is the folder with Pulumi.yaml.
+	Project string
+	// Command makes a command of the pulumi CLI for the stack, to be run in Project.
+	Command func(ctx context.Context, args ...string) (*exec.Cmd, error)
+	// Token is for the Hetzner API, where the stack's configuration has none.
+	Token string
+	// Out receives a line for each operation.
+	Out io.Writer
+}
+
+// Run settles the stack. It changes nothing where an earlier update ended by itself.
+func Run(ctx context.Context, opts Options) error {
+	state, err := opts.export(ctx, false)
+	if err != nil {
+		return err
+	}
+	if len(state.Deployment.Pending) == 0 {
+		return nil
+	}
+	fmt.Fprintf(opts.Out, "an update was interrupted in the middle of %d operations; settling them\n", len(state.Deployment.Pending))
+	// First of all nothing may be created any more, least of all by a plugin that waits to initialise Vault: its answer
+	// would have nowhere to go.
+	if err := stopOrphans(ctx, opts.Project, opts.Out); err != nil {
+		return fmt.Errorf("stop what the killed update left running: %w", err)
+	}
+	if state, err = opts.export(ctx, true); err != nil {
+		return err
+	}
+	var failed []error
+	for _, op := range inOrder(state.Deployment.Pending) {
+		outcome, err := state.settle(ctx, op)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s of %s %s: %w", op.Type, op.Resource.Type, op.Resource.name(), err))
+			continue
+		}
+		fmt.Fprintf(opts.Out, "  %s %s %s: %s\n", op.Type, op.Resource.Type, op.Resource.name(), outcome)
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("the state still lists the operations that were interrupted: %w", errors.Join(failed...))
+	}
+	return opts.forget(ctx)
+}
+
+// inOrder puts machines first: they hold what else may have been begun.
+func inOrder(ops []operation) []operation {
+	sorted := slices.Clone(ops)
+	slices.SortStableFunc(sorted, func(a, b operation) int {
+		rank := func(op operation) int {
+			if op.Resource.Type == "hcloud:index/server:Server" {
+				return 0
+			}
+			return 1
+		}
+		return rank(a) - rank(b)
+	})
+	return sorted
+}
+
+// settle brings one interrupted operation to an end and says how.
+func (s *state) settle(ctx context.Context, op operation) (outcome string, err error) {
+	switch op.Type {
+	case "creating":
+	case "updating", "deleting":
+		return "the next update does it again", nil
+	default: // reading, importing
+		return "nothing was changed by it", nil
+	}
+	if s.has(op.Resource.URN) {
+		return "the stack has it since: an older interruption", nil
+	}
+	kind, _, _ := strings.Cut(op.Resource.Type, ":")
+	find, ok := map[string]func(context.Context, *state, resource) (orphan, error){
+		"hcloud": findHetzner, "vault": findVault, "consul": findConsul, "nomad": findNomad,
+	}[kind]
+	if !ok {
+		// tls and random make values and nothing else; our own provider finds out itself how far it came.
+		return "nothing to clean up, the next update creates it", nil
+	}
+	found, err := find(ctx, s, op.Resource)
+	if err != nil {
+		return "", err
+	}
+	if found == nil {
+		return "was not created, or is simply written again", nil
+	}
+	if err := found.remove(ctx); err != nil {
+		return "", fmt.Errorf("delete %s, which the interrupted update created: %w", found, err)
+	}
+	return fmt.Sprintf("deleted %s, which nothing refers to yet", found), nil
+}
+
+// orphan is what an interrupted create made; nil if it made nothing.
+type orphan interface {
+	fmt.Stringer
+	remove(ctx context.Context) error
+}
+
+// thing is an orphan with its way to be removed.
+type thing struct {
+	description string
+	delete      func(ctx context.Context) error
+}
+
+func (t thing) String() string                   { return t.description }
+func (t thing) remove(ctx context.Context) error { return t.delete(ctx) }
+
+// export reads the stack's state, with secrets in plain text on demand.
+func (o Options) export(ctx context.Context, secrets bool) (*state, error) {
+	args := []string{"stack", "export"}
+	if secrets {
+		args = append(args, "--show-secrets")
+	}
+	cmd, err := o.Command(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	content, err := output(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("export the stack's state: %w", err)
+	}
+	var s state
+	if err := json.Unmarshal(content, &s); err != nil {
+		return nil, fmt.Errorf("decode the stack's state: %w", err)
+	}
+	s.raw, s.project, s.token = content, o.Project, o.Token
+	return &s, nil
+}
+
+// forget removes the list of interrupted operations from the state and nothing else.
+func (o Options) forget(ctx context.Context) error {
+	state, err := o.export(ctx, false)
+	if err != nil {
+		return err
+	}
+	content, err := state.withoutPending()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "settle-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // what is left of it is in no one's way
+	file := filepath.Join(dir, "state.json")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		return err
+	}
+	cmd, err := o.Command(ctx, "stack", "import", "--file", file)
+	if err != nil {
+		return err
+	}
+	if _, err := output(cmd); err != nil {
+		return fmt.Errorf("import the settled state: %w", err)
+	}
+	return nil
+}
+
+func output(cmd *exec.Cmd) ([]byte, error) {
+	var said strings.Builder
+	cmd.Stderr = &said
+	content, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(said.String()))
+	}
+	return content, nil
+}

@@ -1,0 +1,67 @@
+package stack
+
+import (
+	"fmt"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+	vault "github.com/hashicorp/vault/api"
+	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+)
+
+// Hetzner is a client of the local cloud.
+func (s *Stack) Hetzner() (*hcloud.Client, error) {
+	token, err := s.token()
+	if err != nil {
+		return nil, err
+	}
+	return hcloud.NewClient(hcloud.WithToken(token), hcloud.WithEndpoint("http://"+CloudAddress+"/v1")), nil
+}
+
+// Vault is a client with the stack's token. It trusts the stack's root certificate and no other.
+func (o *Outputs) Vault() (*vault.Client, error) {
+	config := vault.DefaultConfig()
+	if config.Error != nil {
+		return nil, config.Error
+	}
+	config.Address = o.VaultAddress
+	if err := config.ConfigureTLS(&vault.TLSConfig{CACert: o.CAFile}); err != nil {
+		return nil, fmt.Errorf("trust %s: %w", o.CAFile, err)
+	}
+	client, err := vault.NewClient(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of Vault: %w", err)
+	}
+	client.SetToken(o.VaultToken)
+	return client, nil
+}
+
+// Consul is a client with the stack's token. It trusts the stack's root certificate and no other.
+func (o *Outputs) Consul() (*consul.Client, error) {
+	config := consul.DefaultConfig()
+	config.Address, config.Token = o.ConsulAddress, o.ConsulToken
+	config.TLSConfig = consul.TLSConfig{CAFile: o.CAFile}
+	client, err := consul.NewClient(config)
+	if err != nil {
+		return nil, fmt.Errorf("client of Consul: %w", err)
+	}
+	return client, nil
+}
+
+// Nomad is a client with the stack's token. It trusts the stack's root certificate and no other.
+func (o *Outputs) Nomad() (*nomad.Client, error) {
+	client, err := nomad.NewClient(&nomad.Config{
+		Address: o.NomadAddress, SecretID: o.NomadToken, TLSConfig: &nomad.TLSConfig{CACert: o.CAFile},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("client of Nomad: %w", err)
+	}
+	return client, nil
+}
+
+// vaultAt is a client of the Vault on one machine.
+func (o *Outputs) vaultAt(address string) (*vault.Client, error) {
+	one := *o
+	one.VaultAddress = address
+	return one.Vault()
+}

@@ -1,0 +1,253 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// cloudStart bounds the start of the local cloud. It builds the machines' image first if there is none yet.
+	cloudStart = 15 * time.Minute
+	// cloudStop bounds its end, after which it is killed.
+	cloudStop = 20 * time.Second
+)
+
+// cloudName marks what the local cloud makes on this host.
+const cloudName = "hashistack"
+
+// cloudFlags say which local cloud is meant; `serve` and `down` take the same.
+func (s *Stack) cloudFlags() []string {
+	return []string{"--state", s.Path("cloud"), "--name", cloudName}
+}
+
+// StartCloud starts the local cloud as a daemon, unless it runs already, and waits until its API answers.
+func (s *Stack) StartCloud(ctx context.Context) error {
+	token, err := s.makeToken()
+	if err != nil {
+		return err
+	}
+	running := s.cloudPID() != 0
+	switch status, err := probe(ctx, token); {
+	case err == nil && status == http.StatusOK && running:
+		return s.trustMirror(ctx)
+	case err == nil:
+		return fmt.Errorf("something else listens on %s (it answers our token with status %d): if it is the local cloud of "+
+			"another checkout, run `make down` there", CloudAddress, status)
+	case running:
+		return fmt.Errorf("the local cloud runs (pid %d) but does not answer: %w; see %s or run `make down`", s.cloudPID(), err, s.Path("cloud.log"))
+	}
+	if err := s.alone(ctx); err != nil {
+		return err
+	}
+	process, err := s.spawnCloud(ctx)
+	if err != nil {
+		return fmt.Errorf("start the local cloud: %w", err)
+	}
+	if err := s.awaitCloud(ctx, token, process); err != nil {
+		return err
+	}
+	return s.trustMirror(ctx)
+}
+
+// alone makes sure that the machines on this host, if there are any, are those of our own state: names, addresses and the
+// firewall's table are the same for the local clouds of all checkouts.
+func (s *Stack) alone(ctx context.Context) error {
+	if _, err := os.Stat(s.Path("cloud")); err == nil {
+		return nil
+	}
+	found, err := s.output(ctx, nil, "docker", "ps", "--all", "--filter", "label=hashistack.localcloud="+cloudName, "--format", "{{.Names}}")
+	if err != nil {
+		return err
+	}
+	if machines := strings.Fields(string(found)); len(machines) > 0 {
+		return fmt.Errorf("there are machines of another local cloud on this host (%s): run `make down` in the checkout that made them; "+
+			"if that is gone, `.tools/bin/localcloud down --name %s --state $(mktemp -d)`", strings.Join(machines, ", "), cloudName)
+	}
+	return nil
+}
+
+// spawnCloud starts the daemon in a session of its own, so that it outlives us and the terminal.
+func (s *Stack) spawnCloud(ctx context.Context) (*exec.Cmd, error) {
+	cmd, err := s.command(context.WithoutCancel(ctx), "localcloud", append([]string{"serve",
+		"--listen", CloudAddress, "--control", ControlAddress, "--token-file", s.Path("token"),
+	}, s.cloudFlags()...)...)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(s.Path("cloud.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close() //nolint:errcheck // the daemon has it now
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd, cmd.Start()
+}
+
+func (s *Stack) awaitCloud(ctx context.Context, token string, process *exec.Cmd) error {
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	deadline := time.After(cloudStart)
+	for {
+		status, err := probe(ctx, token)
+		if err == nil && status == http.StatusOK {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-ended:
+			return fmt.Errorf("the local cloud ended (%w) before it answered; the end of %s:\n%s", err, s.Path("cloud.log"), s.logTail())
+		case <-deadline:
+			return fmt.Errorf("the local cloud's API did not answer within %s (last: status %d, %w); the end of %s:\n%s",
+				cloudStart, status, err, s.Path("cloud.log"), s.logTail())
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// probe asks the API something cheap.
+func probe(ctx context.Context, token string) (status int, err error) {
+	status, _, err = get(ctx, "http://"+CloudAddress+"/v1/locations", token)
+	return status, err
+}
+
+func get(ctx context.Context, url, token string) (status int, body []byte, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, err
+	}
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	body, err = io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
+
+// trustMirror puts the key of the local cloud's package mirror where the stack's configuration says it is.
+func (s *Stack) trustMirror(ctx context.Context) error {
+	status, key, err := get(ctx, mirrorKey, "")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d", status)
+	}
+	if err != nil {
+		return fmt.Errorf("fetch the package mirror's key from %s: %w", mirrorKey, err)
+	}
+	return os.WriteFile(s.Path("mirror.asc"), key, 0o600)
+}
+
+func (s *Stack) logTail() string {
+	content, err := os.ReadFile(s.Path("cloud.log"))
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(string(content), 20)
+}
+
+func lastLines(text string, n int) string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// cloudPID is the running local cloud's process, whoever started it; 0 if there is none.
+func (s *Stack) cloudPID() int {
+	binary := filepath.Join(s.Root, ".tools", "bin", "localcloud")
+	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well formed
+	for _, link := range links {
+		// The name of a file that was built anew since goes on with a remark.
+		if exe, err := os.Readlink(link); err != nil || strings.TrimSuffix(exe, " (deleted)") != binary {
+			continue
+		}
+		command, err := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
+		if err != nil || !strings.Contains(string(command), "\x00serve\x00") {
+			continue
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			return pid
+		}
+	}
+	return 0
+}
+
+// StopCloud ends the local cloud's process. Its machines go on running.
+func (s *Stack) StopCloud(ctx context.Context) error {
+	pid := s.cloudPID()
+	if pid == 0 {
+		return nil
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("stop the local cloud (pid %d): %w", pid, err)
+	}
+	deadline := time.After(cloudStop)
+	for s.cloudPID() != 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-deadline:
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill the local cloud (pid %d), which did not stop within %s: %w", pid, cloudStop, err)
+			}
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return nil
+}
+
+// RemoveCloud stops the local cloud and removes all that it made on this host.
+func (s *Stack) RemoveCloud(ctx context.Context) error {
+	if err := s.StopCloud(ctx); err != nil {
+		return err
+	}
+	if !isExecutable(filepath.Join(s.Root, ".tools", "bin", "localcloud")) {
+		if _, err := os.Stat(s.Path("cloud")); errors.Is(err, fs.ErrNotExist) {
+			return nil // never built, never started
+		}
+	}
+	return s.run(ctx, "localcloud", append([]string{"down"}, s.cloudFlags()...)...)
+}
+
+// OnMachine runs a command as root on a machine, as on its console, and returns its output.
+func (s *Stack) OnMachine(ctx context.Context, machine string, command ...string) ([]byte, error) {
+	return s.OnMachineWith(ctx, nil, machine, command...)
+}
+
+// OnMachineWith is OnMachine for a command that reads its input.
+func (s *Stack) OnMachineWith(ctx context.Context, input io.Reader, machine string, command ...string) ([]byte, error) {
+	found, err := s.output(ctx, nil, "docker", "ps", "--quiet", "--filter", "label=hashistack.localcloud="+cloudName,
+		"--filter", "label=hashistack.localcloud.server="+machine)
+	if err != nil {
+		return nil, err
+	}
+	container := strings.TrimSpace(string(found))
+	if container == "" {
+		return nil, fmt.Errorf("machine %s does not run", machine)
+	}
+	return s.output(ctx, input, "docker", append([]string{"exec", "--interactive", container}, command...)...)
+}
+
+// Journal returns what the units of a machine wrote to its journal, at most lines of them.
+func (s *Stack) Journal(ctx context.Context, machine string, lines int, units ...string) ([]byte, error) {
+	command := []string{"journalctl", "--no-pager", "--quiet", "--output=short-iso", "--lines=" + strconv.Itoa(lines)}
+	for _, unit := range units {
+		command = append(command, "--unit="+unit)
+	}
+	return s.OnMachine(ctx, machine, command...)
+}

@@ -1,0 +1,108 @@
+package stack
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// Event is an engine event of pulumi, of the kinds that are used here.
+type Event struct {
+	// At is when it was read from the log, some milliseconds after pulumi wrote it: the event itself knows the second.
+	At time.Time `json:"-"`
+
+	Prelude    *struct{}   `json:"preludeEvent"`
+	Begin      *StepEvent  `json:"resourcePreEvent"`
+	End        *StepEvent  `json:"resOutputsEvent"`
+	Failed     *StepEvent  `json:"resOpFailedEvent"`
+	Diagnostic *Diagnostic `json:"diagnosticEvent"`
+	Summary    *Summary    `json:"summaryEvent"`
+}
+
+// StepEvent is the begin, the end or the failure of what the engine does to one resource.
+type StepEvent struct {
+	Metadata struct {
+		Op   string `json:"op"`
+		URN  string `json:"urn"`
+		Type string `json:"type"`
+		New  *struct {
+			Custom bool `json:"custom"` // false for components
+		} `json:"new"`
+	} `json:"metadata"`
+	Planning bool `json:"planning"` // in a preview
+}
+
+// Diagnostic is a message of a resource, or of the engine if it has no URN.
+type Diagnostic struct {
+	URN       string `json:"urn"`
+	Message   string `json:"message"`
+	Severity  string `json:"severity"`
+	Ephemeral bool   `json:"ephemeral"` // a status that the next one replaces
+}
+
+// Summary ends an operation.
+type Summary struct {
+	DurationSeconds int            `json:"durationSeconds"`
+	ResourceChanges map[string]int `json:"resourceChanges"`
+	Result          string         `json:"result"`
+}
+
+// pollInterval is how often a growing event log is looked at.
+const pollInterval = 20 * time.Millisecond
+
+// follow reads an event log while pulumi writes it and returns the events when pulumi has ended.
+func follow(path string, ended <-chan struct{}, each func(Event)) []Event {
+	var (
+		events []Event
+		file   *os.File
+		reader *bufio.Reader
+		line   []byte
+	)
+	defer func() {
+		if file != nil {
+			_ = file.Close() // only read
+		}
+	}()
+	last := false
+	for {
+		if file == nil {
+			opened, err := os.Open(path)
+			switch {
+			case err == nil:
+				file, reader = opened, bufio.NewReader(opened)
+			case !errors.Is(err, fs.ErrNotExist) || last:
+				return events
+			}
+		}
+		for file != nil {
+			part, err := reader.ReadBytes('\n')
+			line = append(line, part...)
+			if err != nil { // io.EOF: the rest of the line is still to come
+				if !errors.Is(err, io.EOF) {
+					return events
+				}
+				break
+			}
+			event := Event{At: time.Now()}
+			if json.Unmarshal(line, &event) == nil { // pulumi that is killed leaves half a line
+				events = append(events, event)
+				if each != nil {
+					each(event)
+				}
+			}
+			line = nil
+		}
+		if last {
+			return events
+		}
+		select {
+		case <-ended:
+			last = true // once more for what came in between
+		case <-time.After(pollInterval):
+		}
+	}
+}

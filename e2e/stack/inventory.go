@@ -1,0 +1,75 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Inventory is what a stack could leave on a host, a line each.
+type Inventory map[string]bool
+
+// TakeInventory lists containers, networks, volumes, firewall tables, routes and addresses of the host, the processes of
+// our tools, and the stack's files.
+func (s *Stack) TakeInventory(ctx context.Context) (Inventory, error) {
+	all := Inventory{}
+	for kind, command := range map[string][]string{
+		"container": {"docker", "ps", "--all", "--format", "{{.Names}}"},
+		"network":   {"docker", "network", "ls", "--format", "{{.Name}}"},
+		"volume":    {"docker", "volume", "ls", "--format", "{{.Name}}"},
+		"nft":       {"/usr/sbin/nft", "list", "tables"},
+		"route":     {"ip", "route", "show", "table", "all"},
+		"address":   {"ip", "-brief", "address"},
+	} {
+		// Not with the stack's environment: that would make its folder.
+		out, err := exec.CommandContext(ctx, command[0], command[1:]...).Output()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", strings.Join(command, " "), err)
+		}
+		for line := range strings.Lines(string(out)) {
+			all[kind+": "+strings.TrimSpace(line)] = true
+		}
+	}
+	processes, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		return nil, err
+	}
+	for _, link := range processes {
+		exe, err := os.Readlink(link)
+		if err != nil {
+			continue // a kernel thread, or ended meanwhile
+		}
+		name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
+		for _, ours := range []string{"pulumi", "localcloud", "vault", "consul", "nomad", "provider"} {
+			if strings.HasPrefix(name, ours) {
+				all["process: "+exe] = true
+			}
+		}
+	}
+	for _, path := range []string{s.Path(), filepath.Join(s.Root, ".ca", Name+".pem")} {
+		switch _, err := os.Stat(path); {
+		case err == nil:
+			all["file: "+path] = true
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Without are the lines that other does not have.
+func (i Inventory) Without(other Inventory) (lines []string) {
+	for line := range i {
+		if !other[line] {
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}

@@ -1,0 +1,60 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"hashistack/e2e/settle"
+)
+
+// Settle makes the stack ready for an update after one that was killed. It does nothing where none was.
+func (s *Stack) Settle(ctx context.Context) error {
+	if err := s.unlock(ctx); err != nil {
+		return err
+	}
+	token, err := s.token()
+	if err != nil {
+		return err
+	}
+	return settle.Run(ctx, settle.Options{Project: s.Root, Token: token, Out: s.Out, Command: func(ctx context.Context, args ...string) (*exec.Cmd, error) {
+		return s.command(ctx, "pulumi", append(args, "--non-interactive")...)
+	}})
+}
+
+// unlock frees the stack from the locks of runs that are no more: a pulumi that was killed cannot have done it.
+func (s *Stack) unlock(ctx context.Context) error {
+	locks, err := filepath.Glob(s.Path("state", ".pulumi", "locks", "organization", "hashistack", Name, "*.json"))
+	if err != nil || len(locks) == 0 {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	for _, path := range locks {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return fmt.Errorf("read a lock of the stack: %w", err)
+		}
+		var lock struct {
+			PID      int    `json:"pid"`
+			Hostname string `json:"hostname"`
+		}
+		if err := json.Unmarshal(content, &lock); err != nil {
+			return fmt.Errorf("read lock %s: %w", path, err)
+		}
+		command, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(lock.PID), "comm"))
+		if lock.Hostname != host || err == nil && strings.HasPrefix(string(command), "pulumi") {
+			return fmt.Errorf("another pulumi (pid %d on %s) is at work on the stack: wait for it or stop it, then try again",
+				lock.PID, lock.Hostname)
+		}
+		s.say("a pulumi that was killed (pid %d) left its lock: removing it", lock.PID)
+	}
+	return s.run(ctx, "pulumi", "cancel", "--yes", "--non-interactive")
+}

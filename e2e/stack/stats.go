@@ -1,0 +1,76 @@
+package stack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// Calls says how often a route of the Hetzner API was called.
+type Calls struct {
+	Method string `json:"method"`
+	Route  string `json:"route"`
+	Calls  int    `json:"calls"`
+	Errors int    `json:"errors"`
+}
+
+// CallCounts reads the local cloud's counters.
+func CallCounts(ctx context.Context) ([]Calls, error) {
+	status, body, err := get(ctx, "http://"+ControlAddress+"/stats", "")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("status %d", status)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the local cloud's call counts: %w", err)
+	}
+	var answer struct {
+		Calls []Calls `json:"calls"`
+	}
+	return answer.Calls, json.Unmarshal(body, &answer)
+}
+
+// ResetCalls sets the counters to zero.
+func ResetCalls(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+ControlAddress+"/stats", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("reset the local cloud's call counts: %w", err)
+	}
+	return response.Body.Close()
+}
+
+// Dependencies reads from the state which resources each one waits for when it is created, by URN.
+func (s *Stack) Dependencies(ctx context.Context) (map[string][]string, error) {
+	content, err := s.Export(ctx, false)
+	if err != nil {
+		return nil, err
+	}
+	var state struct {
+		Deployment struct {
+			Resources []struct {
+				URN          string   `json:"urn"`
+				Parent       string   `json:"parent"`
+				Provider     string   `json:"provider"` // URN::ID
+				Dependencies []string `json:"dependencies"`
+			} `json:"resources"`
+		} `json:"deployment"`
+	}
+	if err := json.Unmarshal(content, &state); err != nil {
+		return nil, fmt.Errorf("decode the stack's state: %w", err)
+	}
+	all := map[string][]string{}
+	for _, r := range state.Deployment.Resources {
+		waits := append(r.Dependencies, r.Parent)
+		// A default provider is made when its first resource has all that it waits for: it is no reason to wait.
+		if i := strings.LastIndex(r.Provider, "::"); i > 0 && !strings.Contains(r.Provider, "::default") {
+			waits = append(waits, r.Provider[:i])
+		}
+		all[r.URN] = waits
+	}
+	return all, nil
+}
