@@ -31,14 +31,17 @@ type ring interface {
 	install(ctx context.Context, key string) error
 	use(ctx context.Context, key string) error
 	remove(ctx context.Context, key string) error
-	// failed names the members that have gone without a good-bye, and may come back with the keys they had.
-	failed(ctx context.Context) ([]string, error)
+	// self is the server's own name among the members.
+	self(ctx context.Context) (string, error)
+	// members tells alive ones from those that have gone without a good-bye, and may come back with the keys they had.
+	// Those that have left, or that the cluster has given up, are neither.
+	members(ctx context.Context) (alive, failed []string, err error)
 }
 
 // cluster is one server that answers for all.
 type cluster struct {
 	ring
-	servers int // that it must have, all of them members of every pool
+	servers []ring // that must all be members
 	key     string
 }
 
@@ -81,7 +84,7 @@ func (args GossipArgs) within(ctx context.Context, acts ...act) error {
 	}
 	for _, act := range acts {
 		if err := until(ctx, fmt.Sprintf(act.want, args.Product), anyOf(servers, func(ctx context.Context, ring ring) error {
-			return act.do(cluster{ring, len(servers), args.Key}, ctx)
+			return act.do(cluster{ring, servers, args.Key}, ctx)
 		})); err != nil {
 			return err
 		}
@@ -91,7 +94,6 @@ func (args GossipArgs) within(ctx context.Context, acts ...act) error {
 
 // findings are what the members of all pools have, as far as it concerns one key.
 type findings struct {
-	fewest  int      // members of a pool
 	missing []string // pools in which some member lacks the key, with figures
 	others  []string // keys besides it
 }
@@ -103,10 +105,7 @@ func survey(ctx context.Context, ring ring, key string) (findings, error) {
 		return findings{}, err
 	}
 	var found findings
-	for i, pool := range pools {
-		if found.fewest = min(found.fewest, pool.members); i == 0 {
-			found.fewest = pool.members
-		}
+	for _, pool := range pools {
 		if pool.keys[key] < pool.members {
 			found.missing = append(found.missing, fmt.Sprintf("%d of %d members of %s know it", pool.keys[key], pool.members, pool.name))
 		}
@@ -128,7 +127,7 @@ func (c cluster) installKey(ctx context.Context) error {
 	if err == nil && len(found.missing) == 0 {
 		return nil
 	}
-	if err := c.complete(ctx, found, err); err != nil {
+	if err := c.complete(ctx, err); err != nil {
 		return err
 	}
 	if err := c.install(ctx, c.key); err != nil {
@@ -147,7 +146,7 @@ func (c cluster) useOnly(ctx context.Context) error {
 	if err == nil && found.sole() {
 		return nil
 	}
-	if err := c.complete(ctx, found, err); err != nil {
+	if err := c.complete(ctx, err); err != nil {
 		return err
 	}
 	if len(found.missing) > 0 {
@@ -170,22 +169,30 @@ func (c cluster) useOnly(ctx context.Context) error {
 	return err
 }
 
-// complete returns an error if a member is away: it would come back with none but an old key. Those that failed are what
-// explains a survey that did.
-func (c cluster) complete(ctx context.Context, found findings, surveyed error) error {
-	names, err := c.failed(ctx)
-	switch {
-	case err != nil:
+// complete returns an error if a member is away: it would come back with none but an old key. A cluster forgets members
+// by and by (Nomad's a server within seconds of its failure, once others make up a quorum), so every server is asked who
+// it is, too. Those that failed are what explains a survey that did.
+func (c cluster) complete(ctx context.Context, surveyed error) error {
+	alive, failed, err := c.members(ctx)
+	if err != nil {
 		return errors.Join(surveyed, err)
-	case len(names) > 0:
-		return fmt.Errorf("%s failed, and would come back without the key: bring it back, or make the others forget it (force-leave)",
-			strings.Join(names, ", "))
-	case surveyed != nil:
-		return surveyed
-	case found.fewest < c.servers:
-		return fmt.Errorf("%d of at least %d members: those that are away would come back without the key", found.fewest, c.servers)
 	}
-	return nil
+	if len(failed) > 0 {
+		return fmt.Errorf("%s failed, and would come back without the key: bring it back, or make the others forget it (force-leave)",
+			strings.Join(failed, ", "))
+	}
+	var away []string
+	for _, server := range c.servers {
+		if name, err := server.self(ctx); err != nil {
+			away = append(away, fmt.Sprintf("%s: %s", server, describe(err)))
+		} else if !slices.Contains(alive, name) {
+			away = append(away, fmt.Sprintf("%s: %s is not a member", server, name))
+		}
+	}
+	if len(away) > 0 {
+		return fmt.Errorf("%s; who is away would come back without the key: bring it back, or replace it", strings.Join(away, "; "))
+	}
+	return surveyed
 }
 
 type consulRing struct {
@@ -234,24 +241,31 @@ func (r consulRing) remove(ctx context.Context, key string) error {
 	return r.client.Operator().KeyringRemove(key, new(consul.WriteOptions).WithContext(ctx))
 }
 
-// serfFailed is the status of a member that has gone without a good-bye, as Consul's API shows it.
-const serfFailed = 4
+// What Consul's API calls the status of a member: serf.MemberStatus, as a number.
+const (
+	serfAlive  = 1
+	serfFailed = 4
+)
 
-func (r consulRing) failed(context.Context) ([]string, error) {
-	var names []string
+func (r consulRing) self(context.Context) (string, error) { return r.client.Agent().NodeName() }
+
+func (r consulRing) members(context.Context) (alive, failed []string, err error) {
 	for _, wan := range []bool{false, true} {
 		// The API takes no context here; the client's timeout bounds the request.
 		members, err := r.client.Agent().Members(wan)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for _, member := range members {
-			if member.Status == serfFailed {
-				names = append(names, member.Name)
+			switch member.Status {
+			case serfAlive:
+				alive = append(alive, member.Name)
+			case serfFailed:
+				failed = append(failed, member.Name)
 			}
 		}
 	}
-	return names, nil
+	return alive, failed, nil
 }
 
 type nomadRing struct {
@@ -289,16 +303,26 @@ func (r nomadRing) tell(ctx context.Context, act, key string) error {
 	return err
 }
 
-func (r nomadRing) failed(ctx context.Context) ([]string, error) {
+func (r nomadRing) self(context.Context) (string, error) {
+	agent, err := r.client.Agent().Self()
+	if err != nil {
+		return "", err
+	}
+	return agent.Member.Name, nil
+}
+
+func (r nomadRing) members(ctx context.Context) (alive, failed []string, err error) {
 	answer, err := r.client.Agent().MembersOpts(new(nomad.QueryOptions).WithContext(ctx))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
 	for _, member := range answer.Members {
-		if member.Status == "failed" {
-			names = append(names, member.Name)
+		switch member.Status {
+		case "alive":
+			alive = append(alive, member.Name)
+		case "failed":
+			failed = append(failed, member.Name)
 		}
 	}
-	return names, nil
+	return alive, failed, nil
 }
