@@ -82,12 +82,13 @@ func failuresOf(events []Event) []failure {
 	return all
 }
 
-// concerned are the machines that a failure names, or all of them if it names none.
+// concerned are the machines that a failure names. If it names none that exist, it may be any of them, unless it is the
+// cloud that said no.
 func concerned(machines []string, f failure) []string {
 	named := slices.DeleteFunc(slices.Clone(machines), func(machine string) bool {
 		return f.name != machine && !strings.Contains(f.message, machine)
 	})
-	if len(named) > 0 {
+	if len(named) > 0 || strings.HasPrefix(f.kind, "hcloud:") {
 		return named
 	}
 	return machines

@@ -37,7 +37,7 @@ func (a *API) createServer(c *call) (reply, error) {
 		a.forgetServer(s.ID)
 		return reply{}, err
 	}
-	s.BootHangs = a.Faults.Strikes(fault.BootHangs)
+	s.BootHangs = a.Faults.Strikes(fault.BootHangs, s.Name)
 	answer := struct {
 		schema.ServerCreateResponse
 		Server wireServer `json:"server"`
@@ -92,7 +92,7 @@ func (a *API) newServer(req serverRequest) (*server, error) {
 	if err := a.checkPublicNet(req, location.ID); err != nil {
 		return nil, err
 	}
-	if a.Faults.Strikes(fault.NoCapacity) {
+	if a.Faults.Strikes(fault.NoCapacity, req.Name) {
 		return nil, errorf(hcloud.ErrorCodeResourceUnavailable, "server type %s is currently unavailable in location %s", kind.Name, location.Name)
 	}
 	meta, err := a.servers().newMeta(a, req.Name, req.Labels)

@@ -51,6 +51,10 @@ type Fault struct {
 	Command string `json:"command,omitempty"`
 	// DelayMS is how long a SlowAction waits, in milliseconds.
 	DelayMS int64 `json:"delay_ms,omitempty"`
+
+	// Server picks the servers of a NoCapacity or BootHangs by name, with a pattern of path.Match: "client-*"; empty means
+	// any.
+	Server string `json:"server,omitempty"`
 }
 
 func (f Fault) validate() error {
@@ -66,8 +70,10 @@ func (f Fault) validate() error {
 	case f.Kind == SlowAction && f.DelayMS < 1:
 		return fmt.Errorf("fault delay_ms: must be 1 or more, got %d", f.DelayMS)
 	}
-	if _, err := path.Match(f.Path, ""); err != nil {
-		return fmt.Errorf("fault path %q: %w", f.Path, err)
+	for field, pattern := range map[string]string{"path": f.Path, "server": f.Server} {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("fault %s %q: %w", field, pattern, err)
+		}
 	}
 	return nil
 }
@@ -136,21 +142,22 @@ func (s *Set) Call(method, apiPath string) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.take(func(f *Fault) bool {
-		if f.Kind != Error || (f.Method != "" && !strings.EqualFold(f.Method, method)) {
-			return false
-		}
-		// The pattern was checked when the fault was added.
-		matched, _ := path.Match(f.Path, apiPath)
-		return f.Path == "" || matched
+		return f.Kind == Error && (f.Method == "" || strings.EqualFold(f.Method, method)) && matches(f.Path, apiPath)
 	})
 }
 
-// Strikes says whether a fault of a kind without a pattern (NoCapacity, BootHangs) strikes now.
-func (s *Set) Strikes(kind Kind) bool {
+// Strikes says whether a fault of a kind that concerns servers (NoCapacity, BootHangs) strikes the one of this name now.
+func (s *Set) Strikes(kind Kind, server string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, struck := s.take(func(f *Fault) bool { return f.Kind == kind })
+	_, struck := s.take(func(f *Fault) bool { return f.Kind == kind && matches(f.Server, server) })
 	return struck
+}
+
+// matches says whether a pattern, which was checked when its fault was added, is empty or fits.
+func matches(pattern, name string) bool {
+	matched, _ := path.Match(pattern, name)
+	return pattern == "" || matched
 }
 
 // Hold waits as long as a SlowAction wants this action to wait: until its delay is over, the faults are cleared, or ctx

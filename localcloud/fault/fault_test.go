@@ -32,12 +32,20 @@ func TestCallCountsDownMatchingCallsOnly(t *testing.T) {
 
 func TestStrikesIsOffByDefault(t *testing.T) {
 	var set fault.Set
-	assert.False(t, set.Strikes(fault.NoCapacity))
+	assert.False(t, set.Strikes(fault.NoCapacity, "server-1"))
 	_, err := set.Add(fault.Fault{Kind: fault.NoCapacity, Times: 1})
 	require.NoError(t, err)
-	assert.False(t, set.Strikes(fault.BootHangs))
-	assert.True(t, set.Strikes(fault.NoCapacity))
-	assert.False(t, set.Strikes(fault.NoCapacity))
+	assert.False(t, set.Strikes(fault.BootHangs, "server-1"))
+	assert.True(t, set.Strikes(fault.NoCapacity, "server-1"))
+	assert.False(t, set.Strikes(fault.NoCapacity, "server-1"))
+}
+
+func TestStrikesTheNamedServersOnly(t *testing.T) {
+	var set fault.Set
+	_, err := set.Add(fault.Fault{Kind: fault.BootHangs, Times: 1, Server: "client-*"})
+	require.NoError(t, err)
+	assert.False(t, set.Strikes(fault.BootHangs, "server-1"))
+	assert.True(t, set.Strikes(fault.BootHangs, "client-2"))
 }
 
 func TestHoldEndsWhenFaultsAreCleared(t *testing.T) {
@@ -81,7 +89,8 @@ func TestAddRefuses(t *testing.T) {
 		"fault status":   {Kind: fault.Error, Times: 1, Status: 200, Code: "x"},
 		"fault code":     {Kind: fault.Error, Times: 1, Status: 500},
 		"fault delay_ms": {Kind: fault.SlowAction, Times: 1},
-		"fault path":     {Kind: fault.NoCapacity, Times: 1, Path: "["},
+		"fault path":     {Kind: fault.Error, Times: 1, Status: 500, Code: "x", Path: "["},
+		"fault server":   {Kind: fault.NoCapacity, Times: 1, Server: "["},
 	}
 	for want, f := range tests {
 		t.Run(want, func(t *testing.T) {

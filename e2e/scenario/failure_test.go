@@ -1,0 +1,91 @@
+//go:build e2e
+
+package scenario
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/e2e/stack"
+)
+
+// TestFailureReports lets `make up` fail in two ways. Each time it must say what failed, on which machine, and what that
+// machine's journal had last, and leave what it has made for the next `make up` or `make down`.
+func TestFailureReports(t *testing.T) {
+	s, err := stack.Open()
+	require.NoError(t, err)
+	require.False(t, s.IsUp(), "a local stack is up: run `make down` first")
+	before, err := s.TakeInventory(t.Context())
+	require.NoError(t, err)
+	var said bytes.Buffer
+	s.Out = io.MultiWriter(os.Stderr, &said)
+	r := &run{stack: s}
+	t.Cleanup(func() {
+		if s.IsUp() {
+			assert.NoError(t, r.make("down"))
+		}
+	})
+	var phases stack.Phases
+	require.NoError(t, s.Prepare(t.Context(), &phases))
+
+	t.Run("a machine that the cloud refuses", func(t *testing.T) {
+		fault(t, `{"kind": "no_capacity", "server": "client-2", "times": 99}`)
+		said.Reset()
+		require.Error(t, r.make("up"))
+		report := afterFailed(t, said.String())
+		assert.Contains(t, report, "hcloud:index/server:Server client-2")
+		assert.Contains(t, report, "currently unavailable in location fsn1")
+		assert.NotContains(t, report, "on server-1", "a machine that did not fail")
+	})
+	t.Run("a machine that never finishes its boot", func(t *testing.T) {
+		clearFaults(t)
+		fault(t, `{"kind": "boot_hangs", "server": "client-2", "times": 1}`)
+		said.Reset()
+		require.Error(t, r.make("up"))
+		report := afterFailed(t, said.String())
+		assert.Contains(t, report, "client-2")
+		assert.Contains(t, report, "on client-2:")
+		assert.Contains(t, report, "status: running", "what cloud-init is at")
+		assert.Regexp(t, `on client-2:(\n.*)*cloud-init`, report, "its journal")
+		assert.NotContains(t, report, "on client-1", "a machine that did not fail")
+	})
+	t.Run("down leaves nothing", func(t *testing.T) {
+		require.NoError(t, r.make("down"))
+		after, err := s.TakeInventory(t.Context())
+		require.NoError(t, err)
+		assert.Empty(t, after.Without(before), "left by make down")
+	})
+}
+
+// afterFailed is what was said from the report of the failure on.
+func afterFailed(t *testing.T, said string) string {
+	t.Helper()
+	_, report, found := strings.Cut(said, "\nFAILED: ")
+	require.True(t, found, "no report of the failure")
+	return report
+}
+
+// fault turns a fault of the local cloud on.
+func fault(t *testing.T, fault string) {
+	t.Helper()
+	response, err := http.Post("http://"+stack.ControlAddress+"/faults", "application/json", strings.NewReader(fault))
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusCreated, response.StatusCode)
+}
+
+func clearFaults(t *testing.T) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+stack.ControlAddress+"/faults", nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+}
