@@ -49,6 +49,6 @@ func command() *cobra.Command {
 			return c.run(cmd.Context(), s)
 		}})
 	}
-	root.AddCommand(settleCommand(), resumeCommand())
+	root.AddCommand(settleCommand(), resumeCommand(), rotationCommand())
 	return root
 }

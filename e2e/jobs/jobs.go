@@ -8,10 +8,14 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
+	vault "github.com/hashicorp/vault/api"
 
 	"hashistack/e2e/poll"
 	"hashistack/e2e/stack"
@@ -130,6 +134,50 @@ read -r _ _ port target < <(dig +short +time=2 +tries=1 page.service.consul SRV 
 curl --silent --show-error --fail --max-time 5 "http://${target%.}:$port/"`
 	page, err := s.stack.OnMachine(ctx, "server-1", "bash", "-c", script)
 	return strings.TrimSpace(string(page)), err
+}
+
+// Stored is nil if a client may read the sample job's secret, and finds it.
+func (s *Sample) Stored(ctx context.Context, client *vault.Client) error {
+	secret, err := client.KVv2(secretMount).Get(ctx, secretPath)
+	if err == nil && secret.Data[secretField] != s.Greeting {
+		err = errors.New("the secret is another than was stored")
+	}
+	return err
+}
+
+// Allocation is what tells whether an allocation of the sample job has been left alone.
+type Allocation struct {
+	ID       string
+	Node     string
+	Address  string // where its page is
+	Restarts uint64
+	Started  time.Time
+}
+
+// Allocations are the running allocations of the sample job.
+func (s *Sample) Allocations(ctx context.Context) ([]Allocation, error) {
+	query := new(nomad.QueryOptions).WithContext(ctx)
+	stubs, _, err := s.nomad.Jobs().Allocations("page", false, query)
+	if err != nil {
+		return nil, err
+	}
+	var all []Allocation
+	for _, stub := range stubs {
+		if stub.ClientStatus != nomad.AllocClientStatusRunning {
+			continue
+		}
+		allocation, _, err := s.nomad.Allocations().Info(stub.ID, query)
+		if err != nil {
+			return nil, err
+		}
+		task, port := allocation.TaskStates["httpd"], allocation.AllocatedResources.Shared.Ports[0]
+		all = append(all, Allocation{
+			ID: stub.ID, Node: stub.NodeName, Address: net.JoinHostPort(port.HostIP, strconv.Itoa(port.Value)),
+			Restarts: task.Restarts, Started: task.StartedAt,
+		})
+	}
+	slices.SortFunc(all, func(a, b Allocation) int { return strings.Compare(a.ID, b.ID) })
+	return all, nil
 }
 
 // RunDenied runs the job that asks for a secret of another job. It makes the role in Vault that only that other job may

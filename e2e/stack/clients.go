@@ -2,6 +2,7 @@ package stack
 
 import (
 	"fmt"
+	"net/http"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
@@ -28,6 +29,8 @@ func (o *Outputs) Vault() (*vault.Client, error) {
 	if err := config.ConfigureTLS(&vault.TLSConfig{CACert: o.CAFile}); err != nil {
 		return nil, fmt.Errorf("trust %s: %w", o.CAFile, err)
 	}
+	// Every request meets the certificate that is there now, and leaves no connection behind.
+	config.HttpClient.Transport.(*http.Transport).DisableKeepAlives = true
 	client, err := vault.NewClient(config)
 	if err != nil {
 		return nil, fmt.Errorf("client of Vault: %w", err)
@@ -38,7 +41,7 @@ func (o *Outputs) Vault() (*vault.Client, error) {
 
 // Consul is a client with the stack's token. It trusts the stack's root certificate and no other.
 func (o *Outputs) Consul() (*consul.Client, error) {
-	config := consul.DefaultConfig()
+	config := consul.DefaultNonPooledConfig()
 	config.Address, config.Token = o.ConsulAddress, o.ConsulToken
 	config.TLSConfig = consul.TLSConfig{CAFile: o.CAFile}
 	client, err := consul.NewClient(config)
@@ -59,9 +62,23 @@ func (o *Outputs) Nomad() (*nomad.Client, error) {
 	return client, nil
 }
 
-// vaultAt is a client of the Vault on one machine.
-func (o *Outputs) vaultAt(address string) (*vault.Client, error) {
-	one := *o
-	one.VaultAddress = address
-	return one.Vault()
+// VaultAt is Vault for another address than the stack's own.
+func (o *Outputs) VaultAt(address string) (*vault.Client, error) {
+	at := *o
+	at.VaultAddress = address
+	return at.Vault()
+}
+
+// ConsulAt is Consul for another address than the stack's own.
+func (o *Outputs) ConsulAt(address string) (*consul.Client, error) {
+	at := *o
+	at.ConsulAddress = address
+	return at.Consul()
+}
+
+// NomadAt is Nomad for another address than the stack's own.
+func (o *Outputs) NomadAt(address string) (*nomad.Client, error) {
+	at := *o
+	at.NomadAddress = address
+	return at.Nomad()
 }

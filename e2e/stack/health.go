@@ -31,10 +31,9 @@ func (o *Outputs) Members(pool string) (names []string) {
 // Healthy waits until every Vault is unsealed and one is active, every Consul and Nomad server is a voter of a quorum
 // with a leader, and every client is ready.
 func (o *Outputs) Healthy(ctx context.Context) error {
-	// One client for all looks: each keeps its connection, and servers count those of a client.
 	vaults := map[string]*vault.Client{}
 	for _, name := range o.Members("server") {
-		client, err := o.vaultAt("https://" + o.Machines[name] + ":8200")
+		client, err := o.VaultAt("https://" + o.Machines[name] + ":8200")
 		if err != nil {
 			return err
 		}

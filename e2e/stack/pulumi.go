@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,7 +100,11 @@ func (s *Stack) Operate(ctx context.Context, op Operation) ([]Event, error) {
 		return nil, err
 	}
 	log := s.Path("events", time.Now().UTC().Format("20060102T150405.000")+"-"+op.Args[0]+".jsonl")
-	cmd, err := s.command(ctx, "pulumi", append(op.Args, "--non-interactive", "--event-log", log)...)
+	args := append(slices.Clone(op.Args), "--non-interactive", "--event-log", log)
+	if s.Config != "" {
+		args = append(args, "--config-file", s.Config)
+	}
+	cmd, err := s.command(ctx, "pulumi", args...)
 	if err != nil {
 		return nil, err
 	}

@@ -35,6 +35,8 @@ type Stack struct {
 	Root string
 	// Out receives what a person wants to follow.
 	Out io.Writer
+	// Config is a configuration file to use in place of Pulumi.local.yaml; empty for that one.
+	Config string
 }
 
 // Open finds the checkout that the working folder is in.

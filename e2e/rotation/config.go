@@ -1,0 +1,65 @@
+package rotation
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"hashistack/e2e/stack"
+)
+
+// lifetimes are hashistack:lifetimes of the program.
+type lifetimes struct {
+	Certificate time.Duration `yaml:"certificate" json:"certificate"`
+	Login       time.Duration `yaml:"login" json:"login"`
+	Token       time.Duration `yaml:"token" json:"token"`
+	TokenMax    time.Duration `yaml:"tokenMax" json:"tokenMax"`
+	Workload    time.Duration `yaml:"workload" json:"workload"`
+}
+
+// longest is what everything has been issued anew after.
+func (l lifetimes) longest() time.Duration {
+	return max(l.Certificate, l.Login, l.Token, l.TokenMax, l.Workload)
+}
+
+// short lives are over while one looks.
+var short = lifetimes{
+	Certificate: time.Minute, Login: time.Minute, Token: time.Minute, TokenMax: 2 * time.Minute, Workload: time.Minute,
+}
+
+// slow lives are long enough for a person to see a warning between its coming and its end.
+var slow = lifetimes{
+	Certificate: 4 * time.Minute, Login: 4 * time.Minute, Token: 4 * time.Minute, TokenMax: 8 * time.Minute, Workload: 4 * time.Minute,
+}
+
+// settings are what the proof changes in the stack's configuration from one update to the next.
+type settings struct {
+	lifetimes   lifetimes
+	generations map[string]int
+}
+
+// write makes the stack's configuration with these settings, beside the one in the repository, the one to use.
+func (c settings) write(s *stack.Stack) error {
+	content, err := os.ReadFile(filepath.Join(s.Root, "Pulumi."+stack.Name+".yaml"))
+	if err != nil {
+		return err
+	}
+	var file map[string]any
+	if err := yaml.Unmarshal(content, &file); err != nil {
+		return fmt.Errorf("decode the stack's configuration: %w", err)
+	}
+	config, ok := file["config"].(map[string]any)
+	if !ok {
+		return fmt.Errorf("the stack's configuration has no config, but %v", file["config"])
+	}
+	config["hashistack:lifetimes"] = c.lifetimes
+	config["hashistack:generations"] = c.generations
+	if content, err = yaml.Marshal(file); err != nil {
+		return err
+	}
+	s.Config = s.Path("rotation.yaml")
+	return os.WriteFile(s.Config, content, 0o600)
+}

@@ -1,0 +1,222 @@
+package rotation
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+
+	"hashistack/e2e/jobs"
+	"hashistack/e2e/stack"
+)
+
+var errPending = errors.New("some still run")
+
+// The probes, by what a user does.
+const (
+	consulAPI   = "Consul: write to the catalog and read it from another server"
+	consulAgent = "Consul: read through the agent of each machine"
+	consulDNS   = "Consul DNS: find the sample job from each machine"
+	nomadAPI    = "Nomad: list nodes and register a job"
+	vaultAPI    = "Vault: log in and read a secret"
+	pageHTTP    = "sample job: its page over HTTP"
+)
+
+var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, pageHTTP}
+
+const (
+	// answerTimeout bounds the wait for one server, after which a client asks the next.
+	answerTimeout = 4 * time.Second
+	// probeUser is whom the prober logs in to Vault as.
+	probeUser = "prober"
+)
+
+// users makes the probes. Each has connections of its own and so a handshake of its own, and asks the next server when one
+// does not answer, as every client does that has more than one address.
+type users struct {
+	stack     *stack.Stack
+	outputs   *stack.Outputs
+	sample    *jobs.Sample
+	pages     []string // addresses of the sample job's allocations
+	password  string   // the prober's in Vault
+	machines  []string
+	servers   []string
+	elsewhere atomic.Int64 // probes that another than the first server answered
+}
+
+// probes are all probes of a platform on which the sample job runs.
+func (u *users) probes() []probe {
+	return []probe{
+		one(consulAPI, u.consul),
+		one(nomadAPI, u.nomad),
+		one(vaultAPI, u.vault),
+		u.onMachine,
+	}
+}
+
+func one(name string, try func(ctx context.Context, tick int) error) probe {
+	return func(ctx context.Context, tick int, record func(string, error)) { record(name, try(ctx, tick)) }
+}
+
+// prepare makes what the probes need: a user in Vault who may read the sample job's secret.
+func (u *users) prepare(ctx context.Context) error {
+	client, err := u.outputs.Vault()
+	if err != nil {
+		return err
+	}
+	if err := client.Sys().PutPolicyWithContext(ctx, probeUser, `path "secret/data/default/page/*" { capabilities = ["read"] }`); err != nil {
+		return fmt.Errorf("write the prober's policy: %w", err)
+	}
+	mounts, err := client.Sys().ListAuthWithContext(ctx)
+	if err != nil {
+		return err
+	}
+	if mounts["userpass/"] == nil {
+		if _, err := client.Logical().WriteWithContext(ctx, "sys/auth/userpass", map[string]any{"type": "userpass"}); err != nil {
+			return fmt.Errorf("enable userpass: %w", err)
+		}
+	}
+	_, err = client.Logical().WriteWithContext(ctx, "auth/userpass/users/"+probeUser, map[string]any{
+		"password": u.password, "token_policies": []string{probeUser}, "token_type": "batch", "token_ttl": "1m",
+	})
+	if err != nil {
+		return fmt.Errorf("create the prober in Vault: %w", err)
+	}
+	return nil
+}
+
+// anyServer asks one server after the other, beginning with another one at each tick, until one does what is asked.
+func (u *users) anyServer(ctx context.Context, tick int, try func(ctx context.Context, address, next string) error) error {
+	var said []error
+	for i := range u.servers {
+		name := u.servers[(tick+i)%len(u.servers)]
+		next := u.servers[(tick+i+1)%len(u.servers)]
+		asking, cancel := context.WithTimeout(ctx, answerTimeout)
+		err := try(asking, u.outputs.Machines[name], u.outputs.Machines[next])
+		cancel()
+		if err == nil {
+			if i > 0 {
+				u.elsewhere.Add(1)
+			}
+			return nil
+		}
+		said = append(said, fmt.Errorf("%s: %w", name, err))
+	}
+	return errors.Join(said...)
+}
+
+func (u *users) consul(ctx context.Context, tick int) error {
+	return u.anyServer(ctx, tick, func(ctx context.Context, address, next string) error {
+		writer, err := u.outputs.ConsulAt("https://" + address + ":8501")
+		if err != nil {
+			return err
+		}
+		tag := fmt.Sprintf("tick-%d", tick)
+		if _, err := writer.Catalog().Register(&consul.CatalogRegistration{
+			Node: "prober", Address: "192.0.2.1", // for documentation: it is nowhere
+			Service: &consul.AgentService{ID: tag, Service: "probe", Tags: []string{tag}},
+		}, new(consul.WriteOptions).WithContext(ctx)); err != nil {
+			return fmt.Errorf("write to the catalog: %w", err)
+		}
+		reader, err := u.outputs.ConsulAt("https://" + next + ":8501")
+		if err != nil {
+			return err
+		}
+		found, _, err := reader.Catalog().Service("probe", tag, (&consul.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+		if err == nil && len(found) != 1 {
+			err = fmt.Errorf("want 1 service, got %d", len(found))
+		}
+		if err != nil {
+			return fmt.Errorf("read the catalog from the next server: %w", err)
+		}
+		_, err = writer.Catalog().Deregister(&consul.CatalogDeregistration{Node: "prober", ServiceID: tag}, new(consul.WriteOptions).WithContext(ctx))
+		return err
+	})
+}
+
+func (u *users) nomad(ctx context.Context, tick int) error {
+	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
+		client, err := u.outputs.NomadAt("https://" + address + ":4646")
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		if _, _, err := client.Nodes().List(new(nomad.QueryOptions).WithContext(ctx)); err != nil {
+			return fmt.Errorf("list nodes: %w", err)
+		}
+		// A job without allocations: what is probed is the registration.
+		job := nomad.NewServiceJob("probe", "probe", "", 50).SetMeta("tick", fmt.Sprint(tick)).
+			AddTaskGroup(nomad.NewTaskGroup("none", 0).AddTask(nomad.NewTask("none", "exec").SetConfig("command", "/bin/true")))
+		if _, _, err := client.Jobs().Register(job, new(nomad.WriteOptions).WithContext(ctx)); err != nil {
+			return fmt.Errorf("register a job: %w", err)
+		}
+		return nil
+	})
+}
+
+func (u *users) vault(ctx context.Context, tick int) error {
+	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
+		client, err := u.outputs.VaultAt("https://" + address + ":8200")
+		if err != nil {
+			return err
+		}
+		client.SetToken("")
+		client.SetMaxRetries(0)
+		login, err := client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+probeUser, map[string]any{"password": u.password})
+		if err != nil {
+			return fmt.Errorf("log in: %w", err)
+		}
+		client.SetToken(login.Auth.ClientToken)
+		if err := u.sample.Stored(ctx, client); err != nil {
+			return fmt.Errorf("read a secret: %w", err)
+		}
+		return nil
+	})
+}
+
+// probeScript reads, on a machine, through its agent, its resolver, and from each allocation of the sample job. It reads
+// Consul's token and the page's text from its input, so that neither stands in a command line.
+const probeScript = `read -r token; read -r text
+say() { if [ "$2" = 0 ]; then echo "$1 ok"; else echo "$1 failed: $(echo "$3" | tr '\n' ' ')"; fi; }
+
+out=$(curl --silent --show-error --fail --max-time 4 --cacert /etc/hashistack/ca.pem --config - \
+	https://localhost:8501/v1/catalog/services 2>&1 <<-END
+	header = "X-Consul-Token: $token"
+	END
+); say agent $? "$out"
+
+found=$(dig +short +time=2 +tries=2 page.service.consul SRV 2>&1); [ -n "$found" ]; say dns $? "no record: $found"
+
+for address in "$@"; do
+	page=$(curl --silent --show-error --fail --max-time 4 "http://$address/" 2>&1); [ "$page" = "$text" ]; say page $? "$address: $page"
+done`
+
+// onMachine probes from one machine after the other.
+func (u *users) onMachine(ctx context.Context, tick int, record func(string, error)) {
+	machine := u.machines[tick%len(u.machines)]
+	input := strings.NewReader(u.outputs.ConsulToken + "\n" + u.sample.Greeting + "\n")
+	out, err := u.stack.OnMachineWith(ctx, input, machine, append([]string{"bash", "-c", probeScript, "probe"}, u.pages...)...)
+	names := map[string]string{"agent": consulAgent, "dns": consulDNS, "page": pageHTTP}
+	if err != nil {
+		for _, name := range slices.Sorted(maps.Values(names)) {
+			record(name, fmt.Errorf("%s: %w", machine, err))
+		}
+		return
+	}
+	for lines := bufio.NewScanner(strings.NewReader(string(out))); lines.Scan(); {
+		name, verdict, _ := strings.Cut(lines.Text(), " ")
+		if verdict == "ok" {
+			record(names[name], nil)
+		} else {
+			record(names[name], fmt.Errorf("%s: %s", machine, verdict))
+		}
+	}
+}

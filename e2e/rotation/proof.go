@@ -1,0 +1,214 @@
+// Package rotation proves that secrets never go stale: it brings a platform up on which everything lives for a minute or
+// two, uses it once a second as its users would, and sees that they notice nothing while all is renewed, while it is rotated
+// on purpose, while Vault is away for longer than everything lives, and while machines restart.
+package rotation
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"hashistack/e2e/jobs"
+	"hashistack/e2e/poll"
+	"hashistack/e2e/stack"
+)
+
+// proof is what the phases share.
+type proof struct {
+	stack    *stack.Stack
+	settings settings
+	outputs  *stack.Outputs
+	sample   *jobs.Sample
+	machines []string
+	servers  []string
+	clients  []string
+	users    *users
+	prober   *prober
+	watch    *watch
+	report   *Report
+}
+
+// step is a phase: what happens while the probes go on, and which of them may fail.
+type step struct {
+	name    string
+	allowed map[string]Allowance
+	run     func(ctx context.Context, p *proof, phase *Phase) error
+}
+
+// errProblems is returned, wrapped, when something was found that must not be; the report says what.
+var errProblems = errors.New("not as it must be")
+
+// Prove runs the whole proof, from an empty cloud to an empty cloud, and writes what it found to a folder. The brief form
+// sees everything renewed, and rotates the gossip keys.
+func Prove(ctx context.Context, s *stack.Stack, brief bool, folder string) (err error) {
+	if err := s.Down(ctx); err != nil {
+		return err
+	}
+	p := &proof{stack: s, settings: settings{lifetimes: short, generations: map[string]int{}}, report: &Report{
+		Lifetimes: short.text(),
+		Unproven:  []string{"a step of one machine's clock: the machines are containers and share the kernel's"},
+	}}
+	defer func() {
+		err = errors.Join(err, p.report.write(folder), s.Down(context.WithoutCancel(ctx)))
+		fmt.Fprintf(s.Out, "\nfigures: %s\n", filepath.Join(folder, "rotation.json"))
+	}()
+	if err := p.begin(ctx); err != nil {
+		return err
+	}
+	defer p.prober.close()
+	steps := steps()
+	if brief {
+		steps = briefSteps()
+	}
+	for _, step := range steps {
+		if err := p.phase(ctx, step); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+// begin brings the platform up and starts to use it.
+func (p *proof) begin(ctx context.Context) error {
+	var phases stack.Phases
+	if err := p.stack.Prepare(ctx, &phases); err != nil {
+		return err
+	}
+	if err := p.update(ctx); err != nil {
+		return err
+	}
+	var err error
+	if p.outputs, err = p.stack.Outputs(ctx); err != nil {
+		return err
+	}
+	if p.sample, err = jobs.New(p.stack, p.outputs); err != nil {
+		return err
+	}
+	if err := p.sample.Run(ctx); err != nil {
+		return err
+	}
+	if err := p.outputs.Healthy(ctx); err != nil {
+		return err
+	}
+	p.machines = slices.Sorted(maps.Keys(p.outputs.Machines))
+	p.servers, p.clients = p.outputs.Members("server"), p.outputs.Members("client")
+	slices.Sort(p.servers)
+	slices.Sort(p.clients)
+	p.users = &users{stack: p.stack, outputs: p.outputs, sample: p.sample, password: rand.Text(), machines: p.machines, servers: p.servers}
+	if err := p.users.prepare(ctx); err != nil {
+		return err
+	}
+	allocations, err := p.sample.Allocations(ctx)
+	if err != nil {
+		return err
+	}
+	for _, allocation := range allocations {
+		p.users.pages = append(p.users.pages, allocation.Address)
+	}
+	p.watch = newWatch(p.stack, p.machines)
+	p.prober = startProber(ctx, append(p.users.probes(), p.watch.probe)...)
+	_, err = p.settled(ctx, time.Now(), 2*time.Minute)
+	return err
+}
+
+// update is `pulumi up` with the settings as they are now.
+func (p *proof) update(ctx context.Context, args ...string) error {
+	if err := p.settings.write(p.stack); err != nil {
+		return err
+	}
+	_, err := p.stack.Operate(ctx, stack.Operation{Args: append([]string{"up", "--yes", "--skip-preview"}, args...)})
+	return err
+}
+
+// phase runs a step, and judges what the probes found meanwhile.
+func (p *proof) phase(ctx context.Context, step step) error {
+	fmt.Fprintf(p.stack.Out, "\n--- %s\n", step.name)
+	phase := &Phase{Name: step.name, Allowed: step.allowed}
+	p.report.Phases = append(p.report.Phases, phase)
+	began, elsewhere := time.Now(), p.users.elsewhere.Load()
+	failed := step.run(ctx, p, phase)
+	ended := time.Now()
+	if ctx.Err() != nil {
+		return errors.Join(failed, ctx.Err())
+	}
+	phase.Seconds, phase.Elsewhere = seconds(ended.Sub(began).Seconds()), p.users.elsewhere.Load()-elsewhere
+	phase.Credentials = p.watch.between(began, ended)
+	var err error
+	if phase.Probes, err = p.prober.between(ctx, began, ended); err != nil {
+		return err
+	}
+	phase.judge()
+	if failed != nil {
+		phase.problem("%v", failed)
+	}
+	phase.print(p.stack.Out)
+	if len(phase.Problems) > 0 {
+		return fmt.Errorf("%w: %d problems", errProblems, len(phase.Problems))
+	}
+	return nil
+}
+
+// use lets the probes go on for a time, and shows how it goes.
+func (p *proof) use(ctx context.Context, d time.Duration) error {
+	began := time.Now()
+	over, progress := time.After(d), time.NewTicker(30*time.Second)
+	defer progress.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-over:
+			return nil
+		case <-progress.C:
+			fmt.Fprintf(p.stack.Out, "%s of %s; failing now: %q\n", time.Since(began).Round(time.Second), d, p.prober.failing(3, probeNames))
+		}
+	}
+}
+
+const (
+	// inARow is how many good answers of a probe tell that it works.
+	inARow = 5
+)
+
+// settled waits until all probes work and no machine's credentials are about to expire, and returns how long ago since was
+// when the last probe failed.
+func (p *proof) settled(ctx context.Context, since time.Time, limit time.Duration) (time.Duration, error) {
+	client, err := p.outputs.Consul()
+	if err != nil {
+		return 0, err
+	}
+	err = poll.Until(ctx, limit, "all probes to work and all credentials to be fresh", func(ctx context.Context) error {
+		if failing := p.prober.failing(inARow, probeNames); len(failing) > 0 {
+			return fmt.Errorf("these do not: %q", failing)
+		}
+		states, err := credentials(ctx, client)
+		if err != nil {
+			return err
+		}
+		for _, machine := range p.machines {
+			if states[machine] != "passing" {
+				return fmt.Errorf("credentials of %s: %q", machine, states[machine])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	figures, err := p.prober.between(ctx, since, time.Now())
+	if err != nil {
+		return 0, err
+	}
+	last := since
+	for _, f := range figures {
+		if f.LastFailed.After(last) {
+			last = f.LastFailed
+		}
+	}
+	return last.Sub(since), nil
+}
