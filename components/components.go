@@ -89,5 +89,13 @@ func after(resources ...pulumi.Resource) pulumi.ResourceOption { return pulumi.D
 // seconds is a lifetime as Vault's resources take it.
 func seconds(lifetime time.Duration) int { return int(lifetime / time.Second) }
 
+// numbered is the name of a generation of something: the first one has the plain name.
+func numbered(name string, generation int) string {
+	if generation == 1 {
+		return name
+	}
+	return fmt.Sprintf("%s-%d", name, generation)
+}
+
 // sortedKeys gives resources a stable order of declaration.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -34,6 +34,8 @@ type ConsulArgs struct {
 	TokenTTL, TokenMaxTTL time.Duration
 	// GossipGeneration is the number of the gossip key: another one changes the key.
 	GossipGeneration int
+	// EngineGeneration is the number of the token that Vault's engine has: another one changes the token.
+	EngineGeneration int
 }
 
 // Consul is the Consul cluster: its gossip key, its ACL system, and the engine in Vault that issues its tokens to
@@ -106,11 +108,15 @@ func (c *Consul) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) [
 }
 
 // mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles.
+//
+// A new generation of the token is a new token, although Consul could change the description of the old one: Pulumi makes
+// it, gives it to the engine, and deletes the old one last. What the engine has issued is not affected: Consul's tokens do
+// not depend on each other, and the engine revokes them with the token that it has then.
 func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 	token, err := consul.NewAclToken(ctx, "vault", &consul.AclTokenArgs{
-		Description: pulumi.String("Vault's Consul secret engine"),
+		Description: pulumi.String(numbered("Vault's Consul secret engine", args.EngineGeneration)),
 		Policies:    pulumi.ToStringArray([]string{"global-management"}),
-	}, c.inside(c)...)
+	}, c.inside(c, pulumi.ReplaceOnChanges([]string{"description"}))...)
 	if err != nil {
 		return fmt.Errorf("create the Consul engine's token: %w", err)
 	}

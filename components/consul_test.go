@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/components/policies"
+	"hashistack/internal/pulumitest"
 )
 
 // bootstraps are the resources after which there is a cluster.
@@ -21,7 +22,7 @@ const (
 )
 
 func TestConsulBootstrap(t *testing.T) {
-	p := newPlatform(t)
+	p := raisedPlatform(t, func(g *generations) { g.consulGossip = 3 })
 	assertGossipKey(t, p, "consul", 3, apis(8501))
 	bootstrap := p.One(t, "hashistack:index:ConsulBootstrap", "consul")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
@@ -63,13 +64,31 @@ func assertGossipKey(t *testing.T, p *platform, product string, generation int, 
 
 func TestConsulEngine(t *testing.T) {
 	p := newPlatform(t)
-	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"policies": list("global-management")})
+	token := p.One(t, "consul:index/aclToken:AclToken", "vault")
+	assertInputs(t, token, want{"policies": list("global-management"), "description": "Vault's Consul secret engine"})
+	assertMadeBeforeTheOldOneGoes(t, token, "description")
 	engine := p.One(t, "vault:consul/secretBackend:SecretBackend", "consul")
 	assertSecret(t, engine, "token", consulEngine)
 	assertInputs(t, engine, want{
 		"path": "consul", "address": "localhost:8501", "scheme": "https", "caCert": rootPEM, "bootstrap": nil,
 		"defaultLeaseTtlSeconds": 2 * 3600, "maxLeaseTtlSeconds": 500 * 3600,
 	})
+}
+
+// assertMadeBeforeTheOldOneGoes asserts that another value of an input makes another resource, and that the engine has its
+// token before the old one is deleted.
+func assertMadeBeforeTheOldOneGoes(t *testing.T, declared pulumitest.Resource, input string) {
+	t.Helper()
+	assert.Equal(t, []string{input}, declared.Options.RegisterRPC.GetReplaceOnChanges())
+	assert.False(t, declared.Options.RegisterRPC.GetDeleteBeforeReplace())
+}
+
+// Another generation is another token of the one engine, and of nothing else.
+func TestConsulEngineGeneration(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.consulEngine = 2 })
+	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine-2"})
+	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine"})
+	assertGossipKey(t, p, "consul", 1, apis(8501))
 }
 
 // Operators' tokens live for hours, machines' are renewed for as long as the machines run.

@@ -26,6 +26,8 @@ type NomadArgs struct {
 	Site      Site
 	// GossipGeneration is the number of the gossip key: another one changes the key.
 	GossipGeneration int
+	// EngineGeneration is the number of the token that Vault's engine has: another one changes the token.
+	EngineGeneration int
 }
 
 // Nomad is the Nomad cluster: its gossip key, its ACL system, its node pools, and the engine in Vault that issues its
@@ -96,11 +98,12 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 }
 
 // inside are the options of a resource in this Nomad.
-func (n *Nomad) inside(parent pulumi.Resource) []pulumi.ResourceOption {
-	return n.site.inside(parent, pulumi.Provider(n.provider))
+func (n *Nomad) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return n.site.inside(parent, append(more, pulumi.Provider(n.provider))...)
 }
 
-// mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles.
+// mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles. A new generation
+// of the token comes as in Consul.mountEngine.
 func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 	rules, err := policies.Nomad("deployer", nil)
 	if err != nil {
@@ -115,9 +118,9 @@ func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 		return fmt.Errorf("write Nomad policy deployer: %w", err)
 	}
 	token, err := nomad.NewAclToken(ctx, "vault", &nomad.AclTokenArgs{
-		Name: pulumi.String("Vault's Nomad secret engine"),
+		Name: pulumi.String(numbered("Vault's Nomad secret engine", args.EngineGeneration)),
 		Type: pulumi.String("management"),
-	}, n.inside(n)...)
+	}, n.inside(n, pulumi.ReplaceOnChanges([]string{"name"}))...)
 	if err != nil {
 		return fmt.Errorf("create the Nomad engine's token: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNomadBootstrap(t *testing.T) {
-	p := newPlatform(t)
+	p := raisedPlatform(t, func(g *generations) { g.nomadGossip = 4 })
 	assertGossipKey(t, p, "nomad", 4, apis(4646))
 	bootstrap := p.One(t, "hashistack:index:NomadBootstrap", "nomad")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
@@ -33,7 +33,9 @@ func TestNomadBootstrap(t *testing.T) {
 func TestNomadEngine(t *testing.T) {
 	const roles = "vault:index/nomadSecretRole:NomadSecretRole"
 	p := newPlatform(t)
-	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"type": "management"})
+	token := p.One(t, "nomad:index/aclToken:AclToken", "vault")
+	assertInputs(t, token, want{"type": "management", "name": "Vault's Nomad secret engine"})
+	assertMadeBeforeTheOldOneGoes(t, token, "name")
 	engine := p.One(t, "vault:index/nomadSecretBackend:NomadSecretBackend", "nomad")
 	assertSecret(t, engine, "token", nomadEngine)
 	assertInputs(t, engine, want{
@@ -50,4 +52,11 @@ func TestNomadEngine(t *testing.T) {
 	rules, err := policies.Nomad("deployer", nil)
 	require.NoError(t, err)
 	assertInputs(t, p.One(t, "nomad:index/aclPolicy:AclPolicy", "deployer"), want{"name": "deployer", "rulesHcl": rules})
+}
+
+func TestNomadEngineGeneration(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.nomadEngine = 2 })
+	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine-2"})
+	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine"})
+	assertGossipKey(t, p, "nomad", 1, apis(4646))
 }

@@ -116,18 +116,33 @@ type platform struct {
 	consul  *Consul
 	nomad   *Nomad
 	rootPEM string // path of the root certificate's file
+
+	generations generations
 }
+
+// generations are those of a platform's credentials.
+type generations struct{ consulGossip, nomadGossip, consulEngine, nomadEngine int }
 
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
+	return raisedPlatform(t, func(*generations) {})
+}
+
+// raisedPlatform is a platform of which some generations were raised.
+func raisedPlatform(t *testing.T, raise func(*generations)) *platform {
+	t.Helper()
 	p := emptyPlatform(t)
+	raise(&p.generations)
 	p.Run(t, p.declare)
 	return p
 }
 
 func emptyPlatform(t *testing.T) *platform {
 	t.Helper()
-	return &platform{Recorder: &pulumitest.Recorder{Outputs: outputs()}, rootPEM: filepath.Join(t.TempDir(), "ca", "root.pem")}
+	return &platform{
+		Recorder: &pulumitest.Recorder{Outputs: outputs()}, rootPEM: filepath.Join(t.TempDir(), "ca", "root.pem"),
+		generations: generations{1, 1, 1, 1},
+	}
 }
 
 // declareGround declares what every pool stands on.
@@ -168,13 +183,15 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}
 	if p.consul, err = NewConsul(ctx, "consul", &ConsulArgs{
 		Machines: servers, Pools: p.pools, Vault: p.vault, Trust: p.trust, Site: site,
-		TokenTTL: 7 * time.Hour, TokenMaxTTL: 500 * time.Hour, GossipGeneration: 3,
+		TokenTTL: 7 * time.Hour, TokenMaxTTL: 500 * time.Hour,
+		GossipGeneration: p.generations.consulGossip, EngineGeneration: p.generations.consulEngine,
 	}); err != nil {
 		return err
 	}
 	if p.nomad, err = NewNomad(ctx, "nomad", &NomadArgs{
 		Machines: servers, NodePools: []string{"batch"}, Region: "global",
-		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: site, GossipGeneration: 4,
+		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: site,
+		GossipGeneration: p.generations.nomadGossip, EngineGeneration: p.generations.nomadEngine,
 	}); err != nil {
 		return err
 	}

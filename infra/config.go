@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"net/netip"
 	"os"
 	"reflect"
@@ -48,8 +49,8 @@ type Config struct {
 	Seal *Seal `json:"seal"`
 	// Lifetimes are those of what Vault issues. Each has a default.
 	Lifetimes Lifetimes `json:"lifetimes"`
-	// GossipGeneration numbers the gossip keys. Another number, whichever, changes the key at the next update.
-	GossipGeneration GossipGeneration `json:"gossipGeneration"`
+	// Generations number the credentials that nobody renews by himself. Each has the default 1.
+	Generations Generations `json:"generations"`
 }
 
 // Pool is a group of machines that differ in nothing but name and address.
@@ -105,10 +106,15 @@ type Lifetimes struct {
 	Workload time.Duration `json:"workload"`
 }
 
-// GossipGeneration are the numbers of the gossip keys. Default 1.
-type GossipGeneration struct {
-	Consul int `json:"consul"`
-	Nomad  int `json:"nomad"`
+// Generations are the numbers of the credentials that live until somebody wants others: with another number the next update
+// makes a new one, brings it into use and does away with the old one, in an order that nobody notices.
+type Generations struct {
+	// ConsulGossip and NomadGossip are those of the gossip keys.
+	ConsulGossip int `json:"consulGossip"`
+	NomadGossip  int `json:"nomadGossip"`
+	// ConsulEngine and NomadEngine are those of the tokens with which Vault's secret engines issue others.
+	ConsulEngine int `json:"consulEngine"`
+	NomadEngine  int `json:"nomadEngine"`
 }
 
 // Seal is a key management service, with the parameters of Vault's seal stanza of that type.
@@ -136,7 +142,7 @@ func defaults() Config {
 			TokenMax:    30 * 24 * time.Hour,
 			Workload:    30 * time.Minute,
 		},
-		GossipGeneration: GossipGeneration{Consul: 1, Nomad: 1},
+		Generations: Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1},
 	}
 }
 
@@ -175,7 +181,7 @@ func (p *problems) decode(raw map[string]string, cfg *Config) {
 		ErrorUnused: true,
 		MatchName:   func(key, field string) bool { return key == field },
 		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			mapstructure.TextUnmarshallerHookFunc(), durationHook),
+			mapstructure.TextUnmarshallerHookFunc(), durationHook, wholeHook),
 	})
 	if err != nil {
 		p.add("", "%v", err)
@@ -209,6 +215,17 @@ func durationHook(from, to reflect.Type, value any) (any, error) {
 		return nil, fmt.Errorf("must be a duration such as 90s, 30m or 24h, got %q", value)
 	}
 	return duration, nil
+}
+
+// wholeHook refuses fractions where whole numbers are wanted. JSON has one kind of number, and mapstructure would cut it.
+func wholeHook(from, to reflect.Type, value any) (any, error) {
+	if from.Kind() != reflect.Float64 || to.Kind() != reflect.Int {
+		return value, nil
+	}
+	if number := value.(float64); number != math.Trunc(number) {
+		return nil, fmt.Errorf("must be a whole number, got %v", number)
+	}
+	return value, nil
 }
 
 // leaves lists the single errors in a tree of joined and wrapped ones. It walks the tree node by node, which errors.As

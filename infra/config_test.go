@@ -91,6 +91,20 @@ func TestLoadConfigLifetimes(t *testing.T) {
 	}, cfg.Lifetimes)
 }
 
+// One generation that is raised leaves the others as they are.
+func TestLoadConfigGenerations(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	cfg, err := LoadConfig(raw)
+	require.NoError(t, err)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1}, cfg.Generations)
+
+	raw["hashistack:generations"] = `{"nomadGossip": 7, "consulEngine": 2}`
+	cfg, err = LoadConfig(raw)
+	require.NoError(t, err)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 7, ConsulEngine: 2, NomadEngine: 1}, cfg.Generations)
+}
+
 func TestLoadConfigReportsEverythingAtOnce(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "")
 	_, err := LoadConfig(map[string]string{
@@ -137,7 +151,11 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"a token beyond max":    {"hashistack:lifetimes", `{"token": "2m", "tokenMax": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.tokenMax, 1m0s"},
 		"a token and login":     {"hashistack:lifetimes", `{"token": "2m", "login": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.login, 1m0s"},
 		"an unknown life":       {"hashistack:lifetimes", `{"certificates": "1h"}`, "hashistack:lifetimes.certificates: unknown key"},
-		"generation zero":       {"hashistack:gossipGeneration", `{"consul": 0}`, "hashistack:gossipGeneration.consul: must be 1 or more, got 0"},
+		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be 1 or more, got 0"},
+		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be 1 or more, got -1"},
+		"half a generation":     {"hashistack:generations", `{"consulEngine": 1.5}`, "hashistack:generations.consulEngine: must be a whole number, got 1.5"},
+		"an unknown generation": {"hashistack:generations", `{"consul": 2}`, "hashistack:generations.consul: unknown key"},
+		"half a machine":        {"hashistack:pools", `[{"name": "a", "count": 2.5}]`, "hashistack:pools[0].count: must be a whole number, got 2.5"},
 		"a bad port":            {"hashistack:pools", `[{"name": "web", "open": ["http"]}]`, `hashistack:pools[0].open[0]: must be a port or a range`},
 		"two quorums": {
 			"hashistack:pools",

@@ -73,7 +73,7 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	consul, err := components.NewConsul(ctx, "consul", &components.ConsulArgs{
 		Machines: pools.with(machine.RoleConsulServer), Pools: pools, Vault: vault, Trust: trust, Site: site,
 		TokenTTL: cfg.Lifetimes.Token, TokenMaxTTL: cfg.Lifetimes.TokenMax,
-		GossipGeneration: cfg.GossipGeneration.Consul,
+		GossipGeneration: cfg.Generations.ConsulGossip, EngineGeneration: cfg.Generations.ConsulEngine,
 	})
 	if err != nil {
 		return err
@@ -81,7 +81,8 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	// Consul's tokens come from Vault now, so Nomad starts.
 	nomad, err := components.NewNomad(ctx, "nomad", &components.NomadArgs{
 		Machines: pools.with(machine.RoleNomadServer), NodePools: cfg.nodePools(), Region: cfg.Region,
-		Vault: vault, Consul: consul, Trust: trust, Site: site, GossipGeneration: cfg.GossipGeneration.Nomad,
+		Vault: vault, Consul: consul, Trust: trust, Site: site,
+		GossipGeneration: cfg.Generations.NomadGossip, EngineGeneration: cfg.Generations.NomadEngine,
 	})
 	if err != nil {
 		return err

@@ -61,11 +61,7 @@ func (p *problems) check(cfg *Config) {
 		p.checkMirror(cfg.Mirror)
 	}
 	p.checkLifetimes(cfg.Lifetimes)
-	for product, generation := range map[string]int{"consul": cfg.GossipGeneration.Consul, "nomad": cfg.GossipGeneration.Nomad} {
-		if generation < 1 {
-			p.add("gossipGeneration."+product, "must be 1 or more, got %d", generation)
-		}
-	}
+	p.checkGenerations(cfg.Generations)
 	if cfg.Seal != nil && !slices.Contains(sealTypes, cfg.Seal.Type) {
 		p.add("seal.type", "must be one of %s, got %q", strings.Join(sealTypes, ", "), cfg.Seal.Type)
 	}
@@ -195,6 +191,20 @@ func (p *problems) checkLifetimes(l Lifetimes) {
 	if l.Token > l.TokenMax {
 		p.add("lifetimes.token", "%s is longer than lifetimes.tokenMax, %s, up to which a token can be renewed: choose a shorter one, or a longer tokenMax",
 			l.Token, l.TokenMax)
+	}
+}
+
+func (p *problems) checkGenerations(g Generations) {
+	for _, generation := range []struct {
+		name  string
+		value int
+	}{
+		{"consulGossip", g.ConsulGossip}, {"nomadGossip", g.NomadGossip},
+		{"consulEngine", g.ConsulEngine}, {"nomadEngine", g.NomadEngine},
+	} {
+		if generation.value < 1 {
+			p.add("generations."+generation.name, "must be 1 or more, got %d: generations are counted from 1", generation.value)
+		}
 	}
 }
 
