@@ -13,7 +13,7 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
-.PHONY: help up down env jobs settle tools setup test test-unit test-products test-localcloud test-e2e lint bench prove-resume clean $(stack)
+.PHONY: help up down env jobs settle tools setup test test-unit test-products test-localcloud test-e2e lint bench prove-resume prove-rotation clean $(stack)
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ bench: $(stack) ## Measure up, no change and destroy; figures and a timeline go 
 
 prove-resume: $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
 	@$(stack) prove-resume $(MOMENTS)
+
+prove-rotation: $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (35 minutes)
+	@$(stack) prove-rotation
 
 clean: ## Remove what was built here; the cache outside of the checkout stays
 	rm -rf .tools .out

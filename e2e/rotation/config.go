@@ -41,6 +41,13 @@ type settings struct {
 	generations map[string]int
 }
 
+// raise asks for the next generation of something, by its name in hashistack:generations. The first is 1.
+func (c settings) raise(names ...string) {
+	for _, name := range names {
+		c.generations[name] = max(1, c.generations[name]) + 1
+	}
+}
+
 // write makes the stack's configuration with these settings, beside the one in the repository, the one to use.
 func (c settings) write(s *stack.Stack) error {
 	content, err := os.ReadFile(filepath.Join(s.Root, "Pulumi."+stack.Name+".yaml"))

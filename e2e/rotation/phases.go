@@ -30,6 +30,9 @@ func steps() []step {
 	return slices.Concat([]step{
 		{name: fmt.Sprintf("%d lifetimes go by", lives), run: lifetimesGoBy(lives, renewals)},
 		{name: "the gossip keys change, interrupted and resumed", run: interruptedGossip},
+		{name: "Vault's engines change their tokens", run: rotate("consulEngine", "nomadEngine")},
+		{name: "the intermediate authorities change", run: rotate("intermediates")},
+		{name: "the root changes", run: rotate("root")},
 	}, []step{
 		{name: "Vault is away for longer than everything lives", allowed: withoutVault, run: vaultAway},
 	}, reboots(), []step{
@@ -140,9 +143,7 @@ func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() er
 	if err != nil {
 		return err
 	}
-	for _, product := range []string{"consulGossip", "nomadGossip"} {
-		p.settings.generations[product] = max(1, p.settings.generations[product]) + 1
-	}
+	p.settings.raise("consulGossip", "nomadGossip")
 	if err := change(); err != nil {
 		return err
 	}
@@ -157,6 +158,41 @@ func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() er
 	}
 	phase.note("all members have one gossip key, another than before")
 	return p.outputs.Healthy(ctx) // every machine is still a member
+}
+
+// rotate raises generations in the configuration, and goes on until every certificate has been issued anew. Then whoever
+// knows but one of the roots that are in use, whichever, must be able to verify every server.
+func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
+	return func(ctx context.Context, p *proof, phase *Phase) error {
+		return p.leftAlone(ctx, phase, func() error {
+			before, err := p.issuers(ctx)
+			if err != nil {
+				return err
+			}
+			p.settings.raise(generations...)
+			if err := p.update(ctx); err != nil {
+				return err
+			}
+			if err := p.use(ctx, p.settings.lifetimes.Certificate*5/4); err != nil {
+				return err
+			}
+			after, err := p.issuers(ctx)
+			if err != nil {
+				return err
+			}
+			changed := 0
+			for address, issuer := range after {
+				if issuer != before[address] {
+					changed++
+				}
+			}
+			phase.note("%d of %d listeners have a certificate of another authority than before", changed, len(after))
+			if want := map[bool]int{true: len(after)}[slices.Contains(generations, "intermediates")]; want > 0 && changed != want {
+				phase.problem("%d listeners still have a certificate of an old authority", want-changed)
+			}
+			return nil
+		})
+	}
 }
 
 // gossipKeys are the keys that any member has, by product.
@@ -217,6 +253,7 @@ func (p *proof) killUpdate(ctx context.Context, kind string) error {
 // withoutVault is what may fail while Vault is away for longer than certificates live. The sample job's page must not.
 var withoutVault = map[string]Allowance{
 	vaultAPI:    {1000, "Vault is away"},
+	engines:     {1000, "Vault is away"},
 	consulAPI:   {1000, "Consul's certificates expire, and with them new connections to it"},
 	consulAgent: {1000, "as above"},
 	nomadAPI:    {1000, "Nomad's certificates expire, and with them new connections to it"},

@@ -13,6 +13,7 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
+	vault "github.com/hashicorp/vault/api"
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/stack"
@@ -27,10 +28,11 @@ const (
 	consulDNS   = "Consul DNS: find the sample job from each machine"
 	nomadAPI    = "Nomad: list nodes and register a job"
 	vaultAPI    = "Vault: log in and read a secret"
+	engines     = "Vault: issue tokens of Consul and of Nomad"
 	pageHTTP    = "sample job: its page over HTTP"
 )
 
-var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, pageHTTP}
+var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, engines, pageHTTP}
 
 const (
 	// answerTimeout bounds the wait for one server, after which a client asks the next.
@@ -38,6 +40,14 @@ const (
 	// probeUser is whom the prober logs in to Vault as.
 	probeUser = "prober"
 )
+
+// probePolicy is what the prober may do in Vault.
+const probePolicy = `
+path "secret/data/default/page/*" { capabilities = ["read"] }
+path "consul/creds/deployer" { capabilities = ["read"] }
+path "nomad/creds/deployer" { capabilities = ["read"] }
+path "sys/leases/revoke" { capabilities = ["update"] }
+`
 
 // users makes the probes. Each has connections of its own and so a handshake of its own, and asks the next server when one
 // does not answer, as every client does that has more than one address.
@@ -58,6 +68,7 @@ func (u *users) probes() []probe {
 		one(consulAPI, u.consul),
 		one(nomadAPI, u.nomad),
 		one(vaultAPI, u.vault),
+		one(engines, u.engines),
 		u.onMachine,
 	}
 }
@@ -72,7 +83,7 @@ func (u *users) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := client.Sys().PutPolicyWithContext(ctx, probeUser, `path "secret/data/default/page/*" { capabilities = ["read"] }`); err != nil {
+	if err := client.Sys().PutPolicyWithContext(ctx, probeUser, probePolicy); err != nil {
 		return fmt.Errorf("write the prober's policy: %w", err)
 	}
 	mounts, err := client.Sys().ListAuthWithContext(ctx)
@@ -164,22 +175,51 @@ func (u *users) nomad(ctx context.Context, tick int) error {
 
 func (u *users) vault(ctx context.Context, tick int) error {
 	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
-		client, err := u.outputs.VaultAt("https://" + address + ":8200")
+		client, err := u.login(ctx, address)
 		if err != nil {
 			return err
 		}
-		client.SetToken("")
-		client.SetMaxRetries(0)
-		login, err := client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+probeUser, map[string]any{"password": u.password})
-		if err != nil {
-			return fmt.Errorf("log in: %w", err)
-		}
-		client.SetToken(login.Auth.ClientToken)
 		if err := u.sample.Stored(ctx, client); err != nil {
 			return fmt.Errorf("read a secret: %w", err)
 		}
 		return nil
 	})
+}
+
+// engines gets a token of each product and gives it back.
+func (u *users) engines(ctx context.Context, tick int) error {
+	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
+		client, err := u.login(ctx, address)
+		if err != nil {
+			return err
+		}
+		for _, product := range []string{"consul", "nomad"} {
+			issued, err := client.Logical().ReadWithContext(ctx, product+"/creds/deployer")
+			if err != nil {
+				return fmt.Errorf("issue a token of %s: %w", product, err)
+			}
+			if _, err := client.Logical().WriteWithContext(ctx, "sys/leases/revoke", map[string]any{"lease_id": issued.LeaseID, "sync": true}); err != nil {
+				return fmt.Errorf("revoke a token of %s: %w", product, err)
+			}
+		}
+		return nil
+	})
+}
+
+// login is a client of the Vault at an address, as the prober.
+func (u *users) login(ctx context.Context, address string) (*vault.Client, error) {
+	client, err := u.outputs.VaultAt("https://" + address + ":8200")
+	if err != nil {
+		return nil, err
+	}
+	client.SetToken("")
+	client.SetMaxRetries(0)
+	login, err := client.Logical().WriteWithContext(ctx, "auth/userpass/login/"+probeUser, map[string]any{"password": u.password})
+	if err != nil {
+		return nil, fmt.Errorf("log in: %w", err)
+	}
+	client.SetToken(login.Auth.ClientToken)
+	return client, nil
 }
 
 // probeScript reads, on a machine, through its agent, its resolver, and from each allocation of the sample job. It reads

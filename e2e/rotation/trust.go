@@ -1,0 +1,82 @@
+package rotation
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+)
+
+// ports are those of the three APIs.
+var ports = []string{"8200", "8501", "4646"}
+
+// issuers connects to every listener of every server, once for each root in the stack's file of trusted certificates and
+// with that one alone, and returns by address which authority has certified the listener.
+func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
+	roots, err := p.roots()
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for _, server := range p.servers {
+		for _, port := range ports {
+			address := net.JoinHostPort(p.outputs.Machines[server], port)
+			for i, root := range roots {
+				issuer, err := issuer(ctx, address, root)
+				if err != nil {
+					return nil, fmt.Errorf("connect to %s trusting only root %d of %d: %w", address, i+1, len(roots), err)
+				}
+				found[address] = issuer
+			}
+		}
+	}
+	return found, nil
+}
+
+// issuer verifies a listener and returns the key identifier of its certificate's issuer.
+func issuer(ctx context.Context, address string, root *x509.Certificate) (string, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(root)
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: trusted, ServerName: host, MinVersion: tls.VersionTLS12}}
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	connection, err := dialer.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer connection.Close() //nolint:errcheck // only looked at
+	leaf := connection.(*tls.Conn).ConnectionState().PeerCertificates[0]
+	return hex.EncodeToString(leaf.AuthorityKeyId), nil
+}
+
+func (p *proof) roots() ([]*x509.Certificate, error) {
+	rest, err := os.ReadFile(p.outputs.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	var roots []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		root, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", p.outputs.CAFile, err)
+		}
+		roots = append(roots, root)
+	}
+	if len(bytes.TrimSpace(rest)) > 0 || len(roots) == 0 {
+		return nil, fmt.Errorf("%s: want certificates, got %d and %d bytes more", p.outputs.CAFile, len(roots), len(rest))
+	}
+	return roots, nil
+}
