@@ -270,7 +270,7 @@ func TestGossipRotation(t *testing.T) {
 			// the cluster waits for it nor when it has given it up.
 			cluster[2].stop(t)
 			refused := func(want string) {
-				_, err := install.update(installed.Properties, old, with(with(old, "key", thirdKey), "timeout", "5s"))
+				_, err := install.update(installed.Properties, old, with(with(old, "key", thirdKey), "timeout", "20s"))
 				require.Error(t, err)
 				t.Log(err)
 				assert.Regexp(t, want, err.Error())
