@@ -1,7 +1,12 @@
 package components
 
 import (
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault"
@@ -21,6 +26,8 @@ type PKIArgs struct {
 	Datacenter string // Consul's
 	Region     string // Nomad's
 	Lifetime   time.Duration
+	// Generation is the number of the intermediates: another one makes new ones, with new keys.
+	Generation int
 }
 
 // PKI is an intermediate certificate authority in Vault for each product. Its key is made in Vault and never leaves;
@@ -57,7 +64,7 @@ func NewPKI(ctx *pulumi.Context, name string, args *PKIArgs, opts ...pulumi.Reso
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{})
 }
 
-// authority declares one intermediate: mount, key and request in Vault, signature by the root, roles.
+// authority declares one authority: its mount, the intermediate that it issues with, and its roles.
 func (p *PKI) authority(ctx *pulumi.Context, args *PKIArgs, path string, roles map[string][]string) error {
 	mount, err := vault.NewMount(ctx, path, &vault.MountArgs{
 		Path:               pulumi.String(path),
@@ -68,26 +75,9 @@ func (p *PKI) authority(ctx *pulumi.Context, args *PKIArgs, path string, roles m
 	if err != nil {
 		return fmt.Errorf("mount %s: %w", path, err)
 	}
-	request, err := pkisecret.NewSecretBackendIntermediateCertRequest(ctx, path, &pkisecret.SecretBackendIntermediateCertRequestArgs{
-		Backend:    pulumi.String(path),
-		Type:       pulumi.String("internal"),
-		CommonName: pulumi.String(path),
-		KeyType:    pulumi.String("ec"),
-		KeyBits:    pulumi.Int(256),
-	}, args.Vault.inside(p, after(mount))...)
+	issuer, err := p.intermediate(ctx, args, path, mount)
 	if err != nil {
-		return fmt.Errorf("request certificate of %s: %w", path, err)
-	}
-	signed, err := args.Trust.signIntermediate(ctx, path, request.Csr, pulumi.Parent(p))
-	if err != nil {
-		return fmt.Errorf("sign certificate of %s: %w", path, err)
-	}
-	installed, err := pkisecret.NewSecretBackendIntermediateSetSigned(ctx, path, &pkisecret.SecretBackendIntermediateSetSignedArgs{
-		Backend:     pulumi.String(path),
-		Certificate: signed.CertPem,
-	}, args.Vault.inside(p)...)
-	if err != nil {
-		return fmt.Errorf("install certificate of %s: %w", path, err)
+		return err
 	}
 	for _, role := range sortedKeys(roles) {
 		_, err := pkisecret.NewSecretBackendRole(ctx, path+"-"+role, &pkisecret.SecretBackendRoleArgs{
@@ -107,10 +97,103 @@ func (p *PKI) authority(ctx *pulumi.Context, args *PKIArgs, path string, roles m
 			Ttl:     pulumi.String(fmt.Sprint(seconds(args.Lifetime))),
 			MaxTtl:  pulumi.String(fmt.Sprint(seconds(args.Lifetime))),
 			NoStore: pulumi.Bool(true), // short-lived by the thousand: nobody revokes them one by one
-		}, args.Vault.inside(p, after(installed))...)
+		}, args.Vault.inside(p, after(issuer))...)
 		if err != nil {
 			return fmt.Errorf("create role %s of %s: %w", role, path, err)
 		}
 	}
 	return nil
+}
+
+// intermediate declares what a mount issues with: key and request in Vault, signature by the root, import, and only then
+// the choice as the mount's default issuer, which its roles use.
+//
+// Another generation, or a certificate that is to be renewed, goes the same way again beside what is there: a mount has any
+// number of issuers (https://developer.hashicorp.com/vault/docs/secrets/pki/rotation-primitives). Nobody has to be told
+// beforehand, because everybody trusts the root and every certificate is presented with its chain. The issuers that were
+// the default before stay, and so do the certificates that they issued.
+func (p *PKI) intermediate(ctx *pulumi.Context, args *PKIArgs, path string, mount pulumi.Resource) (pulumi.Resource, error) {
+	request, err := pkisecret.NewSecretBackendIntermediateCertRequest(ctx, path, &pkisecret.SecretBackendIntermediateCertRequestArgs{
+		Backend:    pulumi.String(path),
+		Type:       pulumi.String("internal"),
+		CommonName: pulumi.String(numbered(path, args.Generation)), // another one is another request, with a new key
+		KeyType:    pulumi.String("ec"),
+		KeyBits:    pulumi.Int(256),
+	}, args.Vault.inside(p, after(mount))...)
+	if err != nil {
+		return nil, fmt.Errorf("request certificate of %s: %w", path, err)
+	}
+	signed, err := args.Trust.signIntermediate(ctx, path, request.Csr, pulumi.Parent(p))
+	if err != nil {
+		return nil, fmt.Errorf("sign certificate of %s: %w", path, err)
+	}
+	installed, err := pkisecret.NewSecretBackendIntermediateSetSigned(ctx, path, &pkisecret.SecretBackendIntermediateSetSignedArgs{
+		Backend:     pulumi.String(path),
+		Certificate: signed.CertPem,
+	}, args.Vault.inside(p)...)
+	if err != nil {
+		return nil, fmt.Errorf("install certificate of %s: %w", path, err)
+	}
+	issuer, err := pkisecret.NewSecretBackendConfigIssuers(ctx, path, &pkisecret.SecretBackendConfigIssuersArgs{
+		Backend: pulumi.String(path),
+		Default: p.importedIssuer(ctx, args.Vault, installed),
+	}, args.Vault.inside(p)...)
+	if err != nil {
+		return nil, fmt.Errorf("choose issuer of %s: %w", path, err)
+	}
+	return issuer, nil
+}
+
+// importedIssuer is the ID of the issuer that the import of one certificate has made.
+//
+// Vault lists only what it did not have yet. When it has imported a certificate and the update was interrupted before Pulumi
+// recorded it, the next update imports it once more and is told of nothing new: then it is looked up.
+func (p *PKI) importedIssuer(
+	ctx *pulumi.Context, v *Vault, installed *pkisecret.SecretBackendIntermediateSetSigned,
+) pulumi.StringOutput {
+	return pulumi.All(installed.Backend, installed.Certificate, installed.ImportedIssuers).ApplyT(
+		func(known []any) (pulumi.StringOutput, error) {
+			if imported := known[2].([]string); len(imported) == 1 {
+				return pulumi.String(imported[0]).ToStringOutput(), nil
+			}
+			serial, err := serialNumber(known[1].(string))
+			if err != nil {
+				return pulumi.StringOutput{}, fmt.Errorf("find issuer in %s: %w", known[0], err)
+			}
+			issuers := pkisecret.GetBackendIssuersOutput(ctx, pkisecret.GetBackendIssuersOutputArgs{
+				Backend: pulumi.String(known[0].(string)),
+			}, pulumi.Parent(p), pulumi.Provider(v.provider))
+			return issuers.KeyInfoJson().ApplyT(func(list string) (string, error) {
+				return issuerWithSerial(list, serial)
+			}).(pulumi.StringOutput), nil
+		}).(pulumi.StringOutput)
+}
+
+// serialNumber is that of a certificate as Vault writes it: bytes in hexadecimal with colons.
+func serialNumber(certificate string) (string, error) {
+	block, _ := pem.Decode([]byte(certificate))
+	if block == nil {
+		return "", errors.New("its certificate is no PEM")
+	}
+	parsed, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return "", fmt.Errorf("parse its certificate: %w", err)
+	}
+	return strings.ReplaceAll(fmt.Sprintf("% x", parsed.SerialNumber.Bytes()), " ", ":"), nil
+}
+
+// issuerWithSerial is the ID of the issuer whose certificate has a serial number, in Vault's list of a mount's issuers.
+func issuerWithSerial(list, serial string) (string, error) {
+	var issuers map[string]struct {
+		SerialNumber string `json:"serial_number"`
+	}
+	if err := json.Unmarshal([]byte(list), &issuers); err != nil {
+		return "", fmt.Errorf("read Vault's list of issuers: %w", err)
+	}
+	for id, issuer := range issuers {
+		if issuer.SerialNumber == serial {
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("none of its issuers has a certificate with the serial number %s", serial)
 }

@@ -1,10 +1,18 @@
 package components
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"slices"
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"hashistack/internal/vaultpath"
 )
@@ -12,6 +20,8 @@ import (
 const (
 	pkiRequest = "vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest"
 	pkiSigned  = "vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned"
+	pkiDefault = "vault:pkiSecret/secretBackendConfigIssuers:SecretBackendConfigIssuers"
+	pkiIssuers = "vault:pkiSecret/getBackendIssuers:getBackendIssuers"
 	pkiRole    = "vault:pkiSecret/secretBackendRole:SecretBackendRole"
 )
 
@@ -31,9 +41,57 @@ func TestAuthorities(t *testing.T) {
 			"caCertPem": rootPEM, "certRequestPem": "request of " + path, "isCaCertificate": true,
 			"allowedUses":         list("cert_signing", "crl_signing", "digital_signature"),
 			"validityPeriodHours": intermediateHours,
+			"earlyRenewalHours":   intermediateRenewalHours,
 		})
 		assertInputs(t, p.One(t, pkiSigned, path), want{"backend": path, "certificate": "certificate of " + path})
+		assertInputs(t, p.One(t, pkiDefault, path), want{
+			"backend": path, "default": "issuer of " + path,
+			"defaultFollowsLatestIssuer": nil, // an import alone changes nothing
+		})
 	}
+}
+
+// The name is the one input that another generation changes, and what makes another key of it.
+func TestIntermediateGeneration(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.intermediates = 2 })
+	for _, path := range []string{"pki-consul", "pki-nomad", "pki-vault"} {
+		request := p.One(t, pkiRequest, path)
+		assertInputs(t, request, want{"backend": path, "type": "internal", "commonName": path + "-2"})
+		assert.False(t, request.Options.RegisterRPC.GetDeleteBeforeReplace())
+	}
+}
+
+// An import that is repeated because the first was interrupted tells of no new issuer: it is found by its certificate.
+func TestIssuerOfARepeatedImport(t *testing.T) {
+	p := emptyPlatform(t)
+	p.Outputs["tls:index/locallySignedCert:LocallySignedCert::pki-vault"]["certPem"] = text(certificateWithSerial(t, 0x0a0bff))
+	delete(p.Outputs, pkiSigned+"::pki-vault")
+	p.Outputs[pkiIssuers] = resource.PropertyMap{"keyInfoJson": text(
+		`{"another": {"serial_number": "0a:0b:fe"}, "the one": {"serial_number": "0a:0b:ff"}}`)}
+	p.Run(t, p.declare)
+	assertInputs(t, p.One(t, pkiDefault, "pki-vault"), want{"default": "the one"})
+	assertInputs(t, p.One(t, pkiDefault, "pki-nomad"), want{"default": "issuer of pki-nomad"})
+}
+
+func TestIssuerProblems(t *testing.T) {
+	_, err := issuerWithSerial(`{"another": {"serial_number": "0a:0b:fe"}}`, "0a:0b:ff")
+	require.EqualError(t, err, "none of its issuers has a certificate with the serial number 0a:0b:ff")
+	_, err = issuerWithSerial("", "0a:0b:ff")
+	require.ErrorContains(t, err, "read Vault's list of issuers")
+	_, err = serialNumber("no certificate")
+	require.EqualError(t, err, "its certificate is no PEM")
+	_, err = serialNumber("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+	require.ErrorContains(t, err, "parse its certificate")
+}
+
+func certificateWithSerial(t *testing.T, serial int64) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	require.NoError(t, err)
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 func TestAuthoritiesCertifyListedNamesOnly(t *testing.T) {
@@ -57,7 +115,7 @@ func TestAuthoritiesCertifyListedNamesOnly(t *testing.T) {
 			"allowAnyName": nil, "allowGlobDomains": nil, "allowedDomainsTemplate": nil, "enforceHostnames": nil,
 			"ttl": "10800", "maxTtl": "10800", // nobody gets a certificate that outlives the others
 		})
-		assert.Contains(t, p.dependencies(declared), pkiSigned+" "+role.backend, "nothing can be issued before")
+		assert.Contains(t, p.dependencies(declared), pkiDefault+" "+role.backend, "nothing can be issued before")
 	}
 }
 

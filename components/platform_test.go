@@ -102,6 +102,8 @@ func outputs() map[string]resource.PropertyMap {
 		all["vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest::"+authority] =
 			resource.PropertyMap{"csr": text("request of " + authority)}
 		all["tls:index/locallySignedCert:LocallySignedCert::"+authority] = resource.PropertyMap{"certPem": text("certificate of " + authority)}
+		all[pkiSigned+"::"+authority] = resource.PropertyMap{"importedIssuers": resource.NewProperty(
+			[]resource.PropertyValue{text("issuer of " + authority)})}
 	}
 	return all
 }
@@ -121,7 +123,7 @@ type platform struct {
 }
 
 // generations are those of a platform's credentials.
-type generations struct{ consulGossip, nomadGossip, consulEngine, nomadEngine int }
+type generations struct{ consulGossip, nomadGossip, consulEngine, nomadEngine, intermediates int }
 
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
@@ -141,7 +143,7 @@ func emptyPlatform(t *testing.T) *platform {
 	t.Helper()
 	return &platform{
 		Recorder: &pulumitest.Recorder{Outputs: outputs()}, rootPEM: filepath.Join(t.TempDir(), "ca", "root.pem"),
-		generations: generations{1, 1, 1, 1},
+		generations: generations{1, 1, 1, 1, 1},
 	}
 }
 
@@ -175,7 +177,10 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site}); err != nil {
 		return err
 	}
-	if _, err = NewPKI(ctx, "pki", &PKIArgs{Vault: p.vault, Trust: p.trust, Datacenter: "fsn1", Region: "global", Lifetime: 3 * time.Hour}); err != nil {
+	if _, err = NewPKI(ctx, "pki", &PKIArgs{
+		Vault: p.vault, Trust: p.trust, Datacenter: "fsn1", Region: "global",
+		Lifetime: 3 * time.Hour, Generation: p.generations.intermediates,
+	}); err != nil {
 		return err
 	}
 	if _, err = NewMachineLogin(ctx, "approle", &MachineLoginArgs{Vault: p.vault, Pools: p.pools, Period: 5 * time.Hour}); err != nil {

@@ -18,6 +18,8 @@ const TrustType = typePrefix + "Trust"
 const (
 	rootHours         = 10 * 365 * 24
 	intermediateHours = 5 * 365 * 24
+	// From its last year on, whichever update comes next renews an intermediate.
+	intermediateRenewalHours = 365 * 24
 	// A bootstrap certificate is part of its machine, so it must not expire while the machine lives: a new one would
 	// replace the machine. It speaks for that machine alone.
 	bootstrapHours = rootHours
@@ -79,6 +81,7 @@ func (t *Trust) signIntermediate(
 		SetSubjectKeyId:     pulumi.Bool(true),
 		AllowedUses:         pulumi.ToStringArray([]string{"cert_signing", "crl_signing", "digital_signature"}),
 		ValidityPeriodHours: pulumi.Int(intermediateHours),
+		EarlyRenewalHours:   pulumi.Int(intermediateRenewalHours),
 	}, opts...)
 }
 

@@ -115,6 +115,8 @@ type Generations struct {
 	// ConsulEngine and NomadEngine are those of the tokens with which Vault's secret engines issue others.
 	ConsulEngine int `json:"consulEngine"`
 	NomadEngine  int `json:"nomadEngine"`
+	// Intermediates is that of the certificate authorities in Vault.
+	Intermediates int `json:"intermediates"`
 }
 
 // Seal is a key management service, with the parameters of Vault's seal stanza of that type.
@@ -142,7 +144,7 @@ func defaults() Config {
 			TokenMax:    30 * 24 * time.Hour,
 			Workload:    30 * time.Minute,
 		},
-		Generations: Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1},
+		Generations: Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1},
 	}
 }
 

@@ -97,12 +97,12 @@ func TestLoadConfigGenerations(t *testing.T) {
 	raw := stackConfig(t, "prod")
 	cfg, err := LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1}, cfg.Generations)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1}, cfg.Generations)
 
 	raw["hashistack:generations"] = `{"nomadGossip": 7, "consulEngine": 2}`
 	cfg, err = LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 7, ConsulEngine: 2, NomadEngine: 1}, cfg.Generations)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 7, ConsulEngine: 2, NomadEngine: 1, Intermediates: 1}, cfg.Generations)
 }
 
 func TestLoadConfigReportsEverythingAtOnce(t *testing.T) {
@@ -154,6 +154,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be 1 or more, got 0"},
 		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be 1 or more, got -1"},
 		"half a generation":     {"hashistack:generations", `{"consulEngine": 1.5}`, "hashistack:generations.consulEngine: must be a whole number, got 1.5"},
+		"no intermediates":      {"hashistack:generations", `{"intermediates": 0}`, "hashistack:generations.intermediates: must be 1 or more, got 0"},
 		"an unknown generation": {"hashistack:generations", `{"consul": 2}`, "hashistack:generations.consul: unknown key"},
 		"half a machine":        {"hashistack:pools", `[{"name": "a", "count": 2.5}]`, "hashistack:pools[0].count: must be a whole number, got 2.5"},
 		"a bad port":            {"hashistack:pools", `[{"name": "web", "open": ["http"]}]`, `hashistack:pools[0].open[0]: must be a port or a range`},

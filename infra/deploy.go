@@ -60,7 +60,8 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		return err
 	}
 	if _, err = components.NewPKI(ctx, "pki", &components.PKIArgs{
-		Vault: vault, Trust: trust, Datacenter: cfg.Location, Region: cfg.Region, Lifetime: cfg.Lifetimes.Certificate,
+		Vault: vault, Trust: trust, Datacenter: cfg.Location, Region: cfg.Region,
+		Lifetime: cfg.Lifetimes.Certificate, Generation: cfg.Generations.Intermediates,
 	}); err != nil {
 		return err
 	}

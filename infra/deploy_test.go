@@ -25,6 +25,9 @@ func computed() map[string]resource.PropertyMap {
 		"tls:index/locallySignedCert:LocallySignedCert": {
 			"certPem": text("-----BEGIN CERTIFICATE-----\nsigned\n-----END CERTIFICATE-----\n"),
 		},
+		"vault:pkiSecret/secretBackendIntermediateSetSigned:SecretBackendIntermediateSetSigned": {
+			"importedIssuers": resource.NewArrayProperty([]resource.PropertyValue{text("an issuer")}),
+		},
 		"random:index/randomBytes:RandomBytes": {
 			"base64": secret("AAAAAAAAAAAAAAAAAAAAAA=="), "hex": secret("000102030405060708090a0b0c0d0e0f"),
 		},

@@ -201,6 +201,7 @@ func (p *problems) checkGenerations(g Generations) {
 	}{
 		{"consulGossip", g.ConsulGossip}, {"nomadGossip", g.NomadGossip},
 		{"consulEngine", g.ConsulEngine}, {"nomadEngine", g.NomadEngine},
+		{"intermediates", g.Intermediates},
 	} {
 		if generation.value < 1 {
 			p.add("generations."+generation.name, "must be 1 or more, got %d: generations are counted from 1", generation.value)
