@@ -5,16 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"slices"
-	"sync"
 	"time"
 
 	consul "github.com/hashicorp/consul/api"
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/poll"
-	"hashistack/e2e/stack"
 )
 
 const (
@@ -61,14 +58,14 @@ func (l lifetimes) text() map[string]string {
 // Nor may anybody have met a certificate that was not accepted.
 func (p *proof) leftAlone(ctx context.Context, phase *Phase, run func() error) error {
 	began := time.Now()
-	before, err := p.sample.Allocations(ctx)
+	before, err := p.allocations(ctx)
 	if err != nil {
 		return err
 	}
 	if err := run(); err != nil {
 		return err
 	}
-	after, err := p.sample.Allocations(ctx)
+	after, err := p.allocations(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,59 +104,6 @@ func lifetimesGoBy(lives, renewals int) func(context.Context, *proof, *Phase) er
 	}
 }
 
-// gossip changes the gossip keys of both products by the configuration.
-func gossip(ctx context.Context, p *proof, phase *Phase) error {
-	return p.leftAlone(ctx, phase, func() error {
-		return p.changeGossip(ctx, phase, func() error { return p.update(ctx) })
-	})
-}
-
-// interruptedGossip kills the update that changes the gossip keys between two of its steps, and runs it again.
-func interruptedGossip(ctx context.Context, p *proof, phase *Phase) error {
-	return p.leftAlone(ctx, phase, func() error {
-		return p.changeGossip(ctx, phase, func() error {
-			if err := p.settings.write(p.stack); err != nil {
-				return err
-			}
-			if err := p.killUpdate(ctx, "hashistack:index:GossipUse"); err != nil {
-				return err
-			}
-			found, err := p.gossipKeys(ctx)
-			if err != nil {
-				return err
-			}
-			phase.note("pulumi was killed while Consul's members had %d keys and Nomad's %d", len(found["consul"]), len(found["nomad"]))
-			if err := p.stack.Settle(ctx); err != nil {
-				return err
-			}
-			return p.update(ctx)
-		})
-	})
-}
-
-// changeGossip looks at the keys and the members before and after the change.
-func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() error) error {
-	before, err := p.gossipKeys(ctx)
-	if err != nil {
-		return err
-	}
-	p.settings.raise("consulGossip", "nomadGossip")
-	if err := change(); err != nil {
-		return err
-	}
-	after, err := p.gossipKeys(ctx)
-	if err != nil {
-		return err
-	}
-	for product, keys := range after {
-		if len(keys) != 1 || slices.Equal(keys, before[product]) {
-			phase.problem("%s: want one gossip key, another than before, got %d keys", product, len(keys))
-		}
-	}
-	phase.note("all members have one gossip key, another than before")
-	return p.outputs.Healthy(ctx) // every machine is still a member
-}
-
 // rotate raises generations in the configuration, and goes on until every certificate has been issued anew. Then whoever
 // knows but one of the roots that are in use, whichever, must be able to verify every server.
 func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
@@ -195,59 +139,18 @@ func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
 	}
 }
 
-// gossipKeys are the keys that any member has, by product.
-func (p *proof) gossipKeys(ctx context.Context) (map[string][]string, error) {
-	client, err := p.outputs.Consul()
-	if err != nil {
-		return nil, err
-	}
-	answers, err := client.Operator().KeyringList((&consul.QueryOptions{}).WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	found := map[string]map[string]bool{"consul": {}, "nomad": {}}
-	for _, answer := range answers {
-		for key := range answer.Keys {
-			found["consul"][key] = true
-		}
-	}
-	nomad, err := p.outputs.Nomad()
-	if err != nil {
-		return nil, err
-	}
-	defer nomad.Close()
-	var answer struct{ Keys map[string]int }
-	if _, err := nomad.Raw().Query("/v1/agent/keyring/list", &answer, nil); err != nil {
-		return nil, err
-	}
-	for key := range answer.Keys {
-		found["nomad"][key] = true
-	}
-	sorted := map[string][]string{}
-	for product, keys := range found {
-		sorted[product] = slices.Sorted(maps.Keys(keys))
-	}
-	return sorted, nil
+// allocations are those of the sample job.
+func (p *proof) allocations(ctx context.Context) ([]jobs.Allocation, error) {
+	return asked(ctx, "the allocations of the sample job", p.sample.Allocations)
 }
 
-// killUpdate runs `pulumi up` and kills it as soon as it begins with a resource of a type.
-func (p *proof) killUpdate(ctx context.Context, kind string) error {
-	var process *os.Process
-	var once sync.Once
-	killed := errors.New("it ended before the moment came")
-	_, err := p.stack.Operate(ctx, stack.Operation{
-		Args:    []string{"up", "--yes", "--skip-preview"},
-		Started: func(started *os.Process) { process = started },
-		Event: func(e stack.Event) {
-			if b := e.Begin; b != nil && !b.Planning && b.Metadata.Type == kind && b.Metadata.Op != "same" {
-				once.Do(func() { killed = process.Kill() })
-			}
-		},
+// asked asks until there is an answer: a server may be about to restart for its new token.
+func asked[T any](ctx context.Context, what string, ask func(context.Context) (T, error)) (answer T, err error) {
+	err = poll.Until(ctx, recovery, what, func(ctx context.Context) (err error) {
+		answer, err = ask(ctx)
+		return err
 	})
-	if killed != nil {
-		return errors.Join(killed, err)
-	}
-	return nil
+	return answer, err
 }
 
 // withoutVault is what may fail while Vault is away for longer than certificates live. The sample job's page must not.
@@ -262,7 +165,7 @@ var withoutVault = map[string]Allowance{
 
 // vaultAway stops Vault everywhere, for longer than any lifetime, and lets it come back.
 func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
-	before, err := p.sample.Allocations(ctx)
+	before, err := p.allocations(ctx)
 	if err != nil {
 		return err
 	}
@@ -275,8 +178,8 @@ func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
 	if err := p.onServers(ctx, "systemctl", "start", "vault"); err != nil {
 		return err
 	}
-	if err := p.update(ctx, "--refresh"); err != nil {
-		return fmt.Errorf("unseal: %w", err)
+	if err := p.unseal(ctx); err != nil {
+		return err
 	}
 	returned := time.Now()
 	took, err := p.settled(ctx, returned, recovery)
@@ -284,7 +187,7 @@ func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
 		return err
 	}
 	phase.note("the last probe failed %.0f s after Vault was unsealed", took.Seconds())
-	after, err := p.sample.Allocations(ctx)
+	after, err := p.allocations(ctx)
 	if err != nil {
 		return err
 	}
@@ -292,6 +195,15 @@ func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
 		phase.problem("allocations of the sample job: want %v, got %v", before, after)
 	}
 	phase.note("%d allocations of the sample job, none restarted", len(after))
+	return nil
+}
+
+// unseal is what the runbook says to do about sealed servers. It leaves everything else alone: as long as Vault was sealed,
+// the certificates of Consul and Nomad, which a whole update talks to, may have expired.
+func (p *proof) unseal(ctx context.Context) error {
+	if err := p.update(ctx, "--refresh", "--target", "**:VaultUnseal::**"); err != nil {
+		return fmt.Errorf("unseal: %w", err)
+	}
 	return nil
 }
 
@@ -334,7 +246,7 @@ func (p *proof) rebootAll(ctx context.Context, phase *Phase, pool string) error 
 	machines := p.outputs.Members(pool)
 	slices.Sort(machines)
 	for _, machine := range machines {
-		before, err := p.sample.Allocations(ctx)
+		before, err := p.allocations(ctx)
 		if err != nil {
 			return err
 		}
@@ -343,8 +255,8 @@ func (p *proof) rebootAll(ctx context.Context, phase *Phase, pool string) error 
 			return err
 		}
 		if pool == "server" {
-			if err := p.update(ctx, "--refresh"); err != nil {
-				return fmt.Errorf("unseal %s: %w", machine, err)
+			if err := p.unseal(ctx); err != nil {
+				return fmt.Errorf("after the restart of %s: %w", machine, err)
 			}
 		}
 		if err := p.outputs.Healthy(ctx); err != nil {
@@ -354,7 +266,7 @@ func (p *proof) rebootAll(ctx context.Context, phase *Phase, pool string) error 
 			return fmt.Errorf("after the restart of %s: %w", machine, err)
 		}
 		phase.note("%s: all well again %.0f s after its restart began", machine, time.Since(began).Seconds())
-		after, err := p.sample.Allocations(ctx)
+		after, err := p.allocations(ctx)
 		if err != nil {
 			return err
 		}

@@ -103,7 +103,7 @@ func (p *proof) begin(ctx context.Context) error {
 	if err := p.users.prepare(ctx); err != nil {
 		return err
 	}
-	allocations, err := p.sample.Allocations(ctx)
+	allocations, err := p.allocations(ctx)
 	if err != nil {
 		return err
 	}

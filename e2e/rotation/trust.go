@@ -27,9 +27,10 @@ func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 		for _, port := range ports {
 			address := net.JoinHostPort(p.outputs.Machines[server], port)
 			for i, root := range roots {
-				issuer, err := issuer(ctx, address, root)
+				issuer, err := asked(ctx, fmt.Sprintf("%s, for who trusts only root %d of %d", address, i+1, len(roots)),
+					func(ctx context.Context) (string, error) { return issuer(ctx, address, root) })
 				if err != nil {
-					return nil, fmt.Errorf("connect to %s trusting only root %d of %d: %w", address, i+1, len(roots), err)
+					return nil, err
 				}
 				found[address] = issuer
 			}

@@ -52,6 +52,7 @@ func startConsul(t *testing.T, ca authority, servers int, changes ...func(config
 }
 
 func TestConsulBootstrapLifecycle(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startConsul(t, ca, 3)
 	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")
@@ -93,6 +94,7 @@ func TestConsulBootstrapLifecycle(t *testing.T) {
 }
 
 func TestConsulBootstrapWithAnotherSecret(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startConsul(t, ca, 1)
 	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")
@@ -124,6 +126,7 @@ func TestConsulBootstrapWithAnotherSecret(t *testing.T) {
 }
 
 func TestConsulBootstrapWaitsForVoters(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startConsul(t, ca, 1)
 	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")
@@ -135,6 +138,7 @@ func TestConsulBootstrapWaitsForVoters(t *testing.T) {
 }
 
 func TestConsulBootstrapNeedsItsAuthority(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startConsul(t, ca, 1)
 	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")

@@ -196,9 +196,11 @@ func (s subject) update(state property.Map, oldInputs, inputs map[string]any) (p
 
 // A rotation that is interrupted after each of its steps, under a load of reads, with a newcomer in the middle of it.
 func TestGossipRotation(t *testing.T) {
+	t.Parallel()
 	const thirdKey = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8="
 	for _, product := range gossipers() {
 		t.Run(product.name, func(t *testing.T) {
+			t.Parallel()
 			ca := newAuthority(t)
 			cluster := product.start(t, ca, gossipKey)
 			newSubject(t.Context(), t, product.bootstrap, product.name).mustCreate(aclInputs(ca, cluster))

@@ -48,6 +48,7 @@ func startNomad(t *testing.T, ca authority, servers int, changes ...func(config 
 }
 
 func TestNomadBootstrapLifecycle(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startNomad(t, ca, 3)
 	subject := newSubject(t.Context(), t, "NomadBootstrap", "nomad")
@@ -89,6 +90,7 @@ func TestNomadBootstrapLifecycle(t *testing.T) {
 }
 
 func TestNomadBootstrapWithAnotherSecret(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startNomad(t, ca, 1)
 	subject := newSubject(t.Context(), t, "NomadBootstrap", "nomad")

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -73,15 +74,25 @@ func (a authority) writeCertificate(t *testing.T, dir string, names ...string) {
 	}
 }
 
-// freePorts returns ports that nothing listens on.
+// nextPort is the last port that was handed out. It starts below those that the kernel gives to outgoing connections, of
+// which one could take a port before its server does.
+var nextPort atomic.Int32
+
+func init() { nextPort.Store(20000) }
+
+// freePorts returns ports that nothing listens on, and that no other test is given.
 func freePorts(t *testing.T, count int) []int {
 	t.Helper()
-	ports := make([]int, count)
-	for i := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		require.NoError(t, err)
-		defer func() { require.NoError(t, listener.Close()) }()
-		ports[i] = listener.Addr().(*net.TCPAddr).Port
+	ports := make([]int, 0, count)
+	for len(ports) < count {
+		port := int(nextPort.Add(1))
+		require.Less(t, port, 32000, "no ports are left")
+		listener, err := net.Listen("tcp", local(port))
+		if err != nil {
+			continue
+		}
+		require.NoError(t, listener.Close())
+		ports = append(ports, port)
 	}
 	return ports
 }

@@ -85,6 +85,7 @@ func vaultClient(t *testing.T, ca authority, address, token string) *vault.Clien
 }
 
 func TestVaultLifecycle(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startVault(t, ca, 3, nil)
 	subject := newSubject(t.Context(), t, "VaultInit", "vault")
@@ -158,6 +159,7 @@ func TestVaultLifecycle(t *testing.T) {
 }
 
 func TestVaultInitOfForeignVault(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startVault(t, ca, 2, nil)
 	client := vaultClient(t, ca, cluster[1].address, "")
@@ -173,6 +175,7 @@ func TestVaultInitOfForeignVault(t *testing.T) {
 }
 
 func TestVaultInitWaitsForEveryNode(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startVault(t, ca, 1, nil)
 	cluster = append(cluster, &product{address: "https://" + local(freePorts(t, 1)[0])})
@@ -186,6 +189,7 @@ func TestVaultInitWaitsForEveryNode(t *testing.T) {
 }
 
 func TestVaultUnsealBeforeInit(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	cluster := startVault(t, ca, 1, nil)
 	inputs := map[string]any{"node": nodes(addresses(cluster)...)[0], "caPem": ca.pem, "timeout": "3s", "keys": []any{"a2V5"}}
@@ -197,6 +201,7 @@ func TestVaultUnsealBeforeInit(t *testing.T) {
 
 // A second Vault is the key management service of the first one.
 func TestVaultAutoUnseal(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	kms := startVault(t, ca, 1, nil)
 	inputs := with(with(initInputs(ca, kms), "shares", 1), "threshold", 1)

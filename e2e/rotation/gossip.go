@@ -1,0 +1,120 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"sync"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+
+	"hashistack/e2e/stack"
+)
+
+// gossip changes the gossip keys of both products by the configuration.
+func gossip(ctx context.Context, p *proof, phase *Phase) error {
+	return p.leftAlone(ctx, phase, func() error {
+		return p.changeGossip(ctx, phase, func() error { return p.update(ctx) })
+	})
+}
+
+// interruptedGossip kills the update that changes the gossip keys between two of its steps, and runs it again.
+func interruptedGossip(ctx context.Context, p *proof, phase *Phase) error {
+	return p.leftAlone(ctx, phase, func() error {
+		return p.changeGossip(ctx, phase, func() error {
+			if err := p.settings.write(p.stack); err != nil {
+				return err
+			}
+			if err := p.killUpdate(ctx, "hashistack:index:GossipUse"); err != nil {
+				return err
+			}
+			found, err := p.gossipKeys(ctx)
+			if err != nil {
+				return err
+			}
+			phase.note("pulumi was killed while Consul's members had %d keys and Nomad's %d", len(found["consul"]), len(found["nomad"]))
+			if err := p.stack.Settle(ctx); err != nil {
+				return err
+			}
+			return p.update(ctx)
+		})
+	})
+}
+
+// changeGossip looks at the keys and the members before and after the change.
+func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() error) error {
+	before, err := p.gossipKeys(ctx)
+	if err != nil {
+		return err
+	}
+	p.settings.raise("consulGossip", "nomadGossip")
+	if err := change(); err != nil {
+		return err
+	}
+	after, err := p.gossipKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for product, keys := range after {
+		if len(keys) != 1 || slices.Equal(keys, before[product]) {
+			phase.problem("%s: want one gossip key, another than before, got %d keys", product, len(keys))
+		}
+	}
+	phase.note("all members have one gossip key, another than before")
+	return p.outputs.Healthy(ctx) // every machine is still a member
+}
+
+// gossipKeys are the keys that any member has, by product.
+func (p *proof) gossipKeys(ctx context.Context) (map[string][]string, error) {
+	return asked(ctx, "all members' gossip keys", func(ctx context.Context) (map[string][]string, error) {
+		client, err := p.outputs.Consul()
+		if err != nil {
+			return nil, err
+		}
+		answers, err := client.Operator().KeyringList(new(consul.QueryOptions).WithContext(ctx))
+		if err != nil {
+			return nil, err
+		}
+		inConsul := map[string]bool{}
+		for _, answer := range answers {
+			for key := range answer.Keys {
+				inConsul[key] = true
+			}
+		}
+		servers, err := p.outputs.Nomad()
+		if err != nil {
+			return nil, err
+		}
+		defer servers.Close()
+		var inNomad nomad.KeyringResponse
+		if _, err := servers.Raw().Query("/v1/agent/keyring/list", &inNomad, new(nomad.QueryOptions).WithContext(ctx)); err != nil {
+			return nil, err
+		}
+		return map[string][]string{
+			"consul": slices.Sorted(maps.Keys(inConsul)), "nomad": slices.Sorted(maps.Keys(inNomad.Keys)),
+		}, nil
+	})
+}
+
+// killUpdate runs `pulumi up` and kills it as soon as it begins with a resource of a type.
+func (p *proof) killUpdate(ctx context.Context, kind string) error {
+	var process *os.Process
+	var once sync.Once
+	killed := errors.New("it ended before the moment came")
+	_, err := p.stack.Operate(ctx, stack.Operation{
+		Args:    []string{"up", "--yes", "--skip-preview"},
+		Started: func(started *os.Process) { process = started },
+		Event: func(e stack.Event) {
+			if b := e.Begin; b != nil && !b.Planning && b.Metadata.Type == kind && b.Metadata.Op != "same" {
+				once.Do(func() { killed = process.Kill() })
+			}
+		},
+	})
+	if killed != nil {
+		return errors.Join(killed, err)
+	}
+	return nil
+}
