@@ -106,6 +106,41 @@ func (r *running) eventually(url, want string) {
 		"%s: want %q, got %q", url, want, got)
 }
 
+func (r *running) powerOff(s *hcloud.Server) {
+	r.t.Helper()
+	act, _, err := r.Server.Poweroff(r.ctx, s)
+	require.NoError(r.t, err)
+	r.wait(act)
+}
+
+func (r *running) powerOn(s *hcloud.Server) {
+	r.t.Helper()
+	act, _, err := r.Server.Poweron(r.ctx, s)
+	require.NoError(r.t, err)
+	r.wait(act)
+}
+
+// readdress gives a server another public address, which is refused until it is off.
+func (r *running) readdress(s *hcloud.Server) *hcloud.Server {
+	r.t.Helper()
+	old := s.PublicNet.IPv4.ID
+	_, _, err := r.PrimaryIP.Unassign(r.ctx, old)
+	require.True(r.t, hcloud.IsError(err, hcloud.ErrorCodeServerNotStopped), "%v", err)
+	r.powerOff(s)
+	act, _, err := r.PrimaryIP.Unassign(r.ctx, old)
+	require.NoError(r.t, err)
+	r.wait(act)
+	created, _, err := r.PrimaryIP.Create(r.ctx, hcloud.PrimaryIPCreateOpts{
+		Name: "another", Type: hcloud.PrimaryIPTypeIPv4, AssigneeType: "server", AssigneeID: &s.ID,
+	})
+	require.NoError(r.t, err)
+	r.wait(created.Action)
+	r.powerOn(s)
+	s, _, err = r.Server.GetByID(r.ctx, s.ID)
+	require.NoError(r.t, err)
+	return s
+}
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -115,7 +150,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // TestServeOnDocker goes through the life of a server on real machines: boot, firewall, restart of the local cloud, power
-// cycle, deletion; and expects that nothing remains.
+// cycle, another public address, deletion; and expects that nothing remains.
 func TestServeOnDocker(t *testing.T) {
 	dir := t.TempDir()
 	tokenFile := filepath.Join(dir, "token")
@@ -175,17 +210,24 @@ func TestServeOnDocker(t *testing.T) {
 	assert.Equal(t, hcloud.ServerStatusRunning, s.Status)
 	assert.Empty(t, r.get(page(80)), "the firewall stands")
 
-	act, _, err := r.Server.Poweroff(r.ctx, s)
-	require.NoError(t, err)
-	r.wait(act)
+	r.powerOff(s)
 	assert.Empty(t, r.get(page(81)))
 	s, _, err = r.Server.GetByID(r.ctx, s.ID)
 	require.NoError(t, err)
 	assert.Equal(t, hcloud.ServerStatusOff, s.Status)
-	act, _, err = r.Server.Poweron(r.ctx, s)
-	require.NoError(t, err)
-	r.wait(act)
+	r.powerOn(s)
 	r.eventually(page(81), "web\n")
+
+	old := page(81)
+	s = r.readdress(s)
+	assert.NotEqual(t, old, page(81))
+	r.eventually(page(81), "web\n")
+	assert.Empty(t, r.get(page(80)), "the firewall came along")
+	assert.Empty(t, r.get(old))
+	r.stop()
+	r = start(t, o)
+	assert.Equal(t, "web\n", r.get(page(81)))
+	assert.Empty(t, r.get(page(80)), "the firewall stands")
 
 	deleted, _, err := r.Server.DeleteWithResult(r.ctx, s)
 	require.NoError(t, err)

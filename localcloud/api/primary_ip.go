@@ -201,6 +201,9 @@ func (a *API) deletePrimaryIP(c *call) (reply, error) {
 	if ip.ProtectDelete {
 		return reply{}, errorf(hcloud.ErrorCodeProtected, "primary IP with ID '%d' is protected against deletion", ip.ID)
 	}
+	if err := a.settled(ip); err != nil {
+		return reply{}, err
+	}
 	if s, found := a.state.Servers.Get(ip.Assignee); found {
 		if err := a.readdressable(s); err != nil {
 			return reply{}, err

@@ -2,27 +2,14 @@ package api
 
 import (
 	"context"
-	"net/netip"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 	"github.com/hetznercloud/hcloud-go/v2/hcloud/schema"
 )
 
-// addresser is a runtime that can change the public address of a machine that is off; the zero address takes it away.
-type addresser interface {
-	SetPublic(ctx context.Context, id int64, addr netip.Addr) error
-}
-
-func (a *API) addresser() (addresser, error) {
-	if runtime, able := a.Runtime.(addresser); able {
-		return runtime, nil
-	}
-	return nil, notImplemented("changing the public address of a server that exists")
-}
-
 func (a *API) primaryIPActionRoutes() {
 	a.works["assign_primary_ip"] = work{do: a.setPublic, failed: func(act *action) { a.setAssignee(act.Other, 0) }}
-	a.works["unassign_primary_ip"] = work{do: a.setPublic}
+	a.works["unassign_primary_ip"] = work{do: a.setPublic, failed: func(act *action) { a.setAssignee(act.Other, act.Target.ID) }}
 	a.works["change_primary_ip_protection"] = work{done: func(*action) {}}
 
 	primaryIPAction(a, "assign", func(ip *primaryIP, req schema.PrimaryIPActionAssignRequest) (*action, error) {
@@ -34,6 +21,9 @@ func (a *API) primaryIPActionRoutes() {
 		}
 		s, err := a.assignable(req.AssigneeID, ip.Type)
 		if err != nil {
+			return nil, err
+		}
+		if err := a.settled(ip); err != nil {
 			return nil, err
 		}
 		if s.Location != ip.Location {
@@ -95,13 +85,21 @@ func (a *API) assignable(serverID int64, version ipVersion) (*server, error) {
 
 // readdressable returns why the addresses of a server cannot be changed now.
 func (a *API) readdressable(s *server) error {
-	if _, err := a.addresser(); err != nil {
-		return err
-	}
 	if err := a.unlocked(s); err != nil {
 		return err
 	}
 	return a.mustBeOff(s)
+}
+
+// settled returns the error `locked` while an action of a primary IP is under way: until it ends, the machine that loses
+// the address still has it.
+func (a *API) settled(ip *primaryIP) error {
+	for _, act := range a.state.Actions.All() {
+		if act.running() && act.concerns("primary_ip", ip.ID) {
+			return errorf(hcloud.ErrorCodeLocked, "primary IP with ID '%d' is locked: action %d (%s) is running", ip.ID, act.ID, act.Command)
+		}
+	}
+	return nil
 }
 
 // startAssign starts an action that gives a server the public address which the state then says it has.
@@ -116,23 +114,14 @@ func (a *API) setAssignee(id, serverID int64) {
 	}
 }
 
-// setPublic brings a machine's public address in line with the state.
+// setPublic brings a machine's public address in line with the state, and its firewall with the address.
 func (a *API) setPublic(ctx context.Context, act action) error {
-	a.mu.Lock()
-	s, err := a.servers().get(act.Target.ID)
-	var addr netip.Addr
-	if err == nil {
-		if ip := a.primaryIPOf(s, ipv4); ip != nil {
-			addr = netip.MustParseAddr(ip.IP)
-		}
-	}
-	a.mu.Unlock()
+	spec, err := a.specOf(act.Target.ID)
 	if err != nil {
 		return err
 	}
-	runtime, err := a.addresser()
-	if err != nil {
+	if err := a.Runtime.SetPublic(ctx, spec.ID, spec.Public); err != nil {
 		return err
 	}
-	return runtime.SetPublic(ctx, act.Target.ID, addr)
+	return a.Runtime.SetFirewall(ctx, spec.ID, spec.Firewalled, spec.Rules)
 }

@@ -181,7 +181,9 @@ func (r *fakeRuntime) SetPublic(_ context.Context, id int64, addr netip.Addr) er
 		if m.state == machine.Running {
 			return errors.New("machine runs")
 		}
-		m.Public = addr
+		if addr != m.Public {
+			m.Public, m.Firewalled, m.Rules = addr, true, nil // nothing gets in until the firewall is set
+		}
 		return nil
 	})
 }

@@ -154,6 +154,9 @@ func (a *API) checkPublicNet(req serverRequest, location int64) error {
 			case ip.Assignee != 0:
 				return errorf(hcloud.ErrorCodePrimaryIPAssigned, "primary IP with ID '%d' is already assigned to the server with ID '%d'", id, ip.Assignee)
 			}
+			if err := a.settled(ip); err != nil {
+				return err
+			}
 		}
 	}
 	if !want4 && !want6 {

@@ -31,7 +31,6 @@ const (
 	labelCloud   = "hashistack.localcloud"
 	labelID      = "hashistack.localcloud.id"
 	labelServer  = "hashistack.localcloud.server"
-	labelPublic  = "hashistack.localcloud.public"
 	labelIPRange = "hashistack.localcloud.range"
 )
 

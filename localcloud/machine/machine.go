@@ -78,6 +78,9 @@ type Runtime interface {
 	Rebuild(ctx context.Context, spec Spec) error
 	Attach(ctx context.Context, id int64, to Attachment) error
 	Detach(ctx context.Context, id, network int64) error
+	// SetPublic changes the public address of a machine that is off; the zero Addr takes it away. Nothing gets in at the new
+	// one before SetFirewall. It is no error when the machine has the address already.
+	SetPublic(ctx context.Context, id int64, address netip.Addr) error
 	// SetFirewall replaces the machine's cloud firewall in one step; connections that stand are kept.
 	SetFirewall(ctx context.Context, id int64, firewalled bool, rules []Rule) error
 	// State returns ErrNotFound, wrapped, when there is no such machine.

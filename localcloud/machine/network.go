@@ -91,10 +91,71 @@ func (d *Docker) removeNetwork(ctx context.Context, name string) error {
 	return blackhole(ctx, "del", ipRange)
 }
 
+// join puts a new machine into its networks. All of them come after creation, in one way, so that a machine can leave any
+// and enter any later on, whatever it was created with. A container that is created without a network is in the one
+// named "none", which allows no other beside it.
+func (d *Docker) join(ctx context.Context, spec Spec) error {
+	if err := d.docker.NetworkDisconnect(ctx, network.NetworkNone, d.container(spec.ID), true); err != nil {
+		return fmt.Errorf("make room for networks: %w", err)
+	}
+	if spec.Public.IsValid() {
+		if err := d.connect(ctx, spec.ID, d.publicNetwork(), spec.Public); err != nil {
+			return fmt.Errorf("give it the public address %s: %w", spec.Public, err)
+		}
+	}
+	for _, to := range spec.Private {
+		if err := d.Attach(ctx, spec.ID, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Docker) connect(ctx context.Context, id int64, name string, address netip.Addr) error {
+	return d.docker.NetworkConnect(ctx, name, d.container(id), &network.EndpointSettings{
+		IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address.String()},
+	})
+}
+
+// SetPublic gives a machine that is off another public address, or takes it away. The guest finds it on its first
+// interface when it is powered on: addresses are set from outside, and cloud-init has no say in them.
+func (d *Docker) SetPublic(ctx context.Context, id int64, address netip.Addr) error {
+	if err := d.setPublic(ctx, id, address); err != nil {
+		return fmt.Errorf("set the public address of machine %d: %w", id, err)
+	}
+	return nil
+}
+
+func (d *Docker) setPublic(ctx context.Context, id int64, address netip.Addr) error {
+	state, err := d.State(ctx, id)
+	if err != nil {
+		return err
+	}
+	if state != Off { // a running guest would lose its default route and find its interfaces in another order
+		return fmt.Errorf("want it off, got it %s", state)
+	}
+	old, err := d.publicAddress(ctx, id)
+	if err != nil || old == address {
+		return err
+	}
+	if old.IsValid() {
+		// The firewall first: once the machine has left the network, nobody knows which address to forget.
+		if err := d.firewall.remove(ctx, id, old); err != nil {
+			return err
+		}
+		if err := d.docker.NetworkDisconnect(ctx, d.publicNetwork(), d.container(id), true); err != nil {
+			return found(err)
+		}
+	}
+	if !address.IsValid() {
+		return nil
+	}
+	return found(d.connect(ctx, id, d.publicNetwork(), address))
+}
+
 // Attach puts the machine into a private network, at once if it runs.
 func (d *Docker) Attach(ctx context.Context, id int64, to Attachment) error {
-	err := d.docker.NetworkConnect(ctx, d.privateNetwork(to.Network), d.container(id), endpoint(to.Address))
-	if err != nil {
+	if err := d.connect(ctx, id, d.privateNetwork(to.Network), to.Address); err != nil {
 		return fmt.Errorf("attach machine %d to network %d as %s: %w", id, to.Network, to.Address, found(err))
 	}
 	return nil
@@ -106,10 +167,6 @@ func (d *Docker) Detach(ctx context.Context, id, network int64) error {
 		return fmt.Errorf("detach machine %d from network %d: %w", id, network, found(err))
 	}
 	return nil
-}
-
-func endpoint(address netip.Addr) *network.EndpointSettings {
-	return &network.EndpointSettings{IPAMConfig: &network.EndpointIPAMConfig{IPv4Address: address.String()}}
 }
 
 // blackhole sets or deletes the route of last resort for a range.

@@ -42,7 +42,7 @@ func (d *Docker) Create(ctx context.Context, spec Spec) error {
 		// Whatever is there of it would be in the way of the next attempt.
 		clean := context.WithoutCancel(ctx)
 		err = errors.Join(err, d.Delete(clean, spec.ID))
-		if spec.Public.IsValid() { // without a container, Delete does not know the address
+		if spec.Public.IsValid() { // of a container that is not attached yet, Delete does not know the address
 			err = errors.Join(err, d.firewall.remove(clean, spec.ID, spec.Public))
 		}
 		return fmt.Errorf("create machine %s: %w", spec.Name, err)
@@ -65,36 +65,17 @@ func (d *Docker) create(ctx context.Context, spec Spec) error {
 	if _, err := d.docker.VolumeCreate(ctx, volume.CreateOptions{Name: d.disk(spec.ID), Labels: labels}); err != nil {
 		return fmt.Errorf("create its disk: %w", err)
 	}
-	if spec.Public.IsValid() {
-		labels[labelPublic] = spec.Public.String()
-	}
-
-	// Docker takes one network at creation here, and the others after it; the first one decides the default route.
-	networks := map[string]*network.EndpointSettings{}
-	private := spec.Private
-	mode := container.NetworkMode("none")
-	switch {
-	case spec.Public.IsValid():
-		mode = container.NetworkMode(d.publicNetwork())
-		networks[d.publicNetwork()] = endpoint(spec.Public)
-	case len(private) > 0:
-		mode = container.NetworkMode(d.privateNetwork(private[0].Network))
-		networks[d.privateNetwork(private[0].Network)] = endpoint(private[0].Address)
-		private = private[1:]
-	}
 	_, err = d.docker.ContainerCreate(ctx, &container.Config{
 		Image:    d.opts.Image.Ref,
 		Hostname: spec.Name,
 		Labels:   labels,
 		Tty:      true, // gives the machine a /dev/console, which Docker's log records
-	}, d.hostConfig(spec, mode), &network.NetworkingConfig{EndpointsConfig: networks}, nil, d.container(spec.ID))
+	}, d.hostConfig(spec), nil, nil, d.container(spec.ID))
 	if err != nil {
 		return fmt.Errorf("create container: %w", err)
 	}
-	for _, to := range private {
-		if err := d.Attach(ctx, spec.ID, to); err != nil {
-			return err
-		}
+	if err := d.join(ctx, spec); err != nil {
+		return err
 	}
 	if err := d.docker.CopyToContainer(ctx, d.container(spec.ID), "/disk", seed, container.CopyToContainerOptions{}); err != nil {
 		return fmt.Errorf("write user-data to its disk: %w", err)
@@ -102,9 +83,9 @@ func (d *Docker) create(ctx context.Context, spec Spec) error {
 	return nil
 }
 
-func (d *Docker) hostConfig(spec Spec, mode container.NetworkMode) *container.HostConfig {
+func (d *Docker) hostConfig(spec Spec) *container.HostConfig {
 	return &container.HostConfig{
-		NetworkMode:  mode,
+		NetworkMode:  network.NetworkNone,           // see join
 		CgroupnsMode: container.CgroupnsModePrivate, // systemd must not see, or manage, the host's cgroups
 		CapAdd:       capabilities,
 		// systemd and Nomad mount; Docker's profiles forbid it.
@@ -311,17 +292,18 @@ func (d *Docker) Console(ctx context.Context, id int64, lines int) (string, erro
 	return string(out), err
 }
 
-// publicAddress returns the zero Addr for a machine without one.
+// publicAddress returns the zero Addr for a machine without one. It asks Docker for what the machine is attached to, on
+// or off: that is what counts at the next power-on, whoever has changed it.
 func (d *Docker) publicAddress(ctx context.Context, id int64) (netip.Addr, error) {
 	c, err := d.docker.ContainerInspect(ctx, d.container(id))
 	if err != nil {
 		return netip.Addr{}, found(err)
 	}
-	label := c.Config.Labels[labelPublic]
-	if label == "" {
+	public := c.NetworkSettings.Networks[d.publicNetwork()]
+	if public == nil || public.IPAMConfig == nil {
 		return netip.Addr{}, nil
 	}
-	return netip.ParseAddr(label)
+	return netip.ParseAddr(public.IPAMConfig.IPv4Address)
 }
 
 func (d *Docker) removeContainer(ctx context.Context, name string) error {
