@@ -124,15 +124,15 @@ func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
 			if err != nil {
 				return err
 			}
-			changed := 0
+			var same []string
 			for address, issuer := range after {
-				if issuer != before[address] {
-					changed++
+				if issuer == before[address] {
+					same = append(same, address)
 				}
 			}
-			phase.note("%d of %d listeners have a certificate of another authority than before", changed, len(after))
-			if want := map[bool]int{true: len(after)}[slices.Contains(generations, "intermediates")]; want > 0 && changed != want {
-				phase.problem("%d listeners still have a certificate of an old authority", want-changed)
+			phase.note("%d of %d listeners are certified by others than before, such as %s", len(after)-len(same), len(after), after[p.anyListener()])
+			if authorities := slices.Contains(generations, "intermediates") || slices.Contains(generations, "root"); authorities && len(same) > 0 {
+				phase.problem("still certified by those who did before: %v", same)
 			}
 			return nil
 		})

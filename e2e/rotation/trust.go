@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 )
 
 // ports are those of the three APIs.
@@ -39,7 +40,12 @@ func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 	return found, nil
 }
 
-// issuer verifies a listener and returns the key identifier of its certificate's issuer.
+// anyListener is the address of one of the listeners.
+func (p *proof) anyListener() string {
+	return net.JoinHostPort(p.outputs.Machines[p.servers[0]], ports[0])
+}
+
+// issuer verifies a listener, and returns who certified it: the key of the issuer, and the names up the chain.
 func issuer(ctx context.Context, address string, root *x509.Certificate) (string, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
@@ -55,8 +61,12 @@ func issuer(ctx context.Context, address string, root *x509.Certificate) (string
 		return "", err
 	}
 	defer connection.Close() //nolint:errcheck // only looked at
-	leaf := connection.(*tls.Conn).ConnectionState().PeerCertificates[0]
-	return hex.EncodeToString(leaf.AuthorityKeyId), nil
+	chain := connection.(*tls.Conn).ConnectionState().PeerCertificates
+	by := []string{hex.EncodeToString(chain[0].AuthorityKeyId)}
+	for _, authority := range chain[1:] {
+		by = append(by, authority.Subject.CommonName)
+	}
+	return strings.Join(by, " < "), nil
 }
 
 func (p *proof) roots() ([]*x509.Certificate, error) {
