@@ -66,15 +66,17 @@ func start(t *testing.T, o serveOptions) *running {
 	var deadline context.CancelFunc
 	r.ctx, deadline = context.WithTimeout(context.Background(), 10*time.Minute)
 	t.Cleanup(deadline)
+	var failed error
 	require.Eventually(t, func() bool {
 		select {
-		case err := <-ended:
+		case failed = <-ended:
 			stopped = true
-			require.NoError(t, err, "the local cloud ended before it was up")
+			return true
 		default:
 		}
 		return r.get(r.control+"/healthz") != ""
 	}, 8*time.Minute, 100*time.Millisecond, "the local cloud is up; a first start builds the machine image")
+	require.False(t, stopped, "the local cloud ended before it was up: %v", failed)
 	r.Client = hcloud.NewClient(hcloud.WithEndpoint("http://"+o.listen+"/v1"), hcloud.WithToken(token))
 	return r
 }
