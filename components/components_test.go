@@ -76,59 +76,68 @@ func assertGolden(t *testing.T, name, got string) {
 }
 
 func TestNoSecretTravelsInTheClear(t *testing.T) {
-	p := newPlatform(t)
-	for _, declared := range p.Resources() {
-		for path, text := range declared.Plain() {
-			for _, secret := range secrets() {
-				assert.NotContains(t, text, secret, "%s of %s %s", path, declared.Type, declared.Name)
+	for name, p := range platforms(t) {
+		t.Run(name, func(t *testing.T) {
+			for _, declared := range p.Resources() {
+				for path, text := range declared.Plain() {
+					for _, secret := range secrets() {
+						assert.NotContains(t, text, secret, "%s of %s %s", path, declared.Type, declared.Name)
+					}
+				}
 			}
-		}
+			// What others may use, or export, has to be a secret by itself.
+			visible := map[string]pulumi.Output{
+				"Vault's root token": p.vault.RootToken, "Consul's token": p.consul.Token, "Nomad's token": p.nomad.Token,
+			}
+			for _, pool := range p.pools {
+				for _, m := range pool.Machines {
+					visible["login of "+m.Name] = m.SecretID
+				}
+			}
+			for name, output := range visible {
+				assert.True(t, pulumi.IsSecret(output), name)
+			}
+			assert.False(t, pulumi.IsSecret(p.trust.Bundle), "root certificates are for everybody")
+		})
 	}
-	// What others may use, or export, has to be a secret by itself.
-	visible := map[string]pulumi.Output{
-		"Vault's root token": p.vault.RootToken, "Consul's token": p.consul.Token, "Nomad's token": p.nomad.Token,
-	}
-	for _, pool := range p.pools {
-		for _, m := range pool.Machines {
-			visible["login of "+m.Name] = m.SecretID
-		}
-	}
-	for name, output := range visible {
-		assert.True(t, pulumi.IsSecret(output), name)
-	}
-	assert.False(t, pulumi.IsSecret(p.trust.Certificate), "the root certificate is for everybody")
 }
 
 // insidePrefixes are the types of what lives inside the machines: in a product, or in what reaches one.
 var insidePrefixes = []string{"vault:", "consul:", "nomad:", "hashistack:index:", "pulumi:providers:"}
 
 func TestWhatLivesInsideTheMachinesGoesWithThem(t *testing.T) {
-	p := newPlatform(t)
-	network := p.One(t, "hcloud:index/network:Network", "test").URN
-	for _, declared := range p.Resources() {
-		inside := slices.ContainsFunc(insidePrefixes, func(prefix string) bool { return strings.HasPrefix(declared.Type, prefix) })
-		if inside {
-			assert.Equal(t, network, declared.Options.RegisterRPC.GetDeletedWith(), declared.URN)
-		} else {
-			assert.Empty(t, declared.Options.RegisterRPC.GetDeletedWith(), "%s would stay behind at Hetzner", declared.URN)
-		}
+	for name, p := range platforms(t) {
+		t.Run(name, func(t *testing.T) {
+			network := p.One(t, "hcloud:index/network:Network", "test").URN
+			for _, declared := range p.Resources() {
+				inside := slices.ContainsFunc(insidePrefixes, func(prefix string) bool { return strings.HasPrefix(declared.Type, prefix) })
+				if inside {
+					assert.Equal(t, network, declared.Options.RegisterRPC.GetDeletedWith(), declared.URN)
+				} else {
+					assert.Empty(t, declared.Options.RegisterRPC.GetDeletedWith(), "%s would stay behind at Hetzner", declared.URN)
+				}
+			}
+		})
 	}
 }
 
 // A default provider would read the environment of whoever runs the program, and change another cluster.
 func TestEveryProductHasItsOwnProvider(t *testing.T) {
-	p := newPlatform(t)
-	checked := 0
-	for _, declared := range p.Resources() {
-		product, _, _ := strings.Cut(declared.Type, ":")
-		if !slices.Contains([]string{"vault", "consul", "nomad"}, product) {
-			continue
-		}
-		provider := p.One(t, "pulumi:providers:"+product, product)
-		assert.Equal(t, provider.URN+"::"+provider.ID, declared.Options.Provider, declared.URN)
-		checked++
+	for name, p := range platforms(t) {
+		t.Run(name, func(t *testing.T) {
+			checked := 0
+			for _, declared := range p.Resources() {
+				product, _, _ := strings.Cut(declared.Type, ":")
+				if !slices.Contains([]string{"vault", "consul", "nomad"}, product) {
+					continue
+				}
+				provider := p.One(t, "pulumi:providers:"+product, product)
+				assert.Equal(t, provider.URN+"::"+provider.ID, declared.Options.Provider, declared.URN)
+				checked++
+			}
+			assert.Greater(t, checked, 50)
+		})
 	}
-	assert.Greater(t, checked, 50)
 }
 
 // Hetzner knows things by their names, which are unique in a project: the new one cannot be there beside the old one.

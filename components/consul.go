@@ -73,7 +73,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 	}
 	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
 		Nodes:           nodes(args.Machines, consulPort),
-		CaPem:           args.Trust.Certificate,
+		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(c, after(gossip.shared))...)
@@ -88,7 +88,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 		Address: c.Address,
 		Scheme:  pulumi.String("https"),
 		Token:   c.Token,
-		CaPem:   args.Trust.Certificate,
+		CaPem:   args.Trust.Bundle,
 	}, args.Site.inside(c)...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Consul provider: %w", err)
@@ -127,7 +127,7 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 		// Every Vault talks to the Consul agent on its own machine.
 		Address:                pulumi.Sprintf("localhost:%d", consulPort),
 		Scheme:                 pulumi.String("https"),
-		CaCert:                 args.Trust.Certificate,
+		CaCert:                 args.Trust.Bundle,
 		Token:                  pulumi.ToSecret(secret).(pulumi.StringOutput),
 		DefaultLeaseTtlSeconds: pulumi.Int(seconds(operatorTTL)),
 		MaxLeaseTtlSeconds:     pulumi.Int(seconds(max(args.TokenMaxTTL, operatorMaxTTL))),

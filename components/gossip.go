@@ -45,7 +45,7 @@ func newGossip(ctx *pulumi.Context, args *gossipArgs, parent pulumi.Resource) (*
 	installed, err := hashistack.NewGossipInstall(ctx, args.path, &hashistack.GossipInstallArgs{
 		Product: pulumi.String(args.product),
 		Nodes:   args.nodes,
-		CaPem:   args.trust.Certificate,
+		CaPem:   args.trust.Bundle,
 		Token:   args.token,
 		Key:     g.key,
 	}, args.site.inside(parent)...)
@@ -72,7 +72,7 @@ func (g *gossip) use(ctx *pulumi.Context, cluster pulumi.Resource) error {
 	_, err := hashistack.NewGossipUse(ctx, g.args.path, &hashistack.GossipUseArgs{
 		Product: pulumi.String(g.args.product),
 		Nodes:   g.args.nodes,
-		CaPem:   g.args.trust.Certificate,
+		CaPem:   g.args.trust.Bundle,
 		Token:   g.args.token,
 		Key:     g.key,
 	}, g.args.site.inside(g.parent, after(g.shared, cluster))...)

@@ -66,7 +66,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 	}
 	bootstrap, err := hashistack.NewNomadBootstrap(ctx, name, &hashistack.NomadBootstrapArgs{
 		Nodes:           nodes(args.Machines, nomadPort),
-		CaPem:           args.Trust.Certificate,
+		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(n, after(gossip.shared, args.Consul))...)
@@ -81,7 +81,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 		Address:  n.Address,
 		Region:   pulumi.String(args.Region),
 		SecretId: n.Token,
-		CaPem:    args.Trust.Certificate,
+		CaPem:    args.Trust.Bundle,
 	}, args.Site.inside(n)...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Nomad provider: %w", err)
@@ -127,7 +127,7 @@ func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 	engine, err := vault.NewNomadSecretBackend(ctx, vaultpath.NomadEngine, &vault.NomadSecretBackendArgs{
 		Backend: pulumi.String(vaultpath.NomadEngine),
 		Address: pulumi.Sprintf("https://%s:%d", vaultpath.NomadName, nomadPort),
-		CaCert:  args.Trust.Certificate,
+		CaCert:  args.Trust.Bundle,
 		Token:   token.SecretId, //nolint:staticcheck // Pulumi has no ephemeral resources; the value is a secret in the state
 		Ttl:     pulumi.Int(seconds(operatorTTL)),
 		MaxTtl:  pulumi.Int(seconds(operatorMaxTTL)),

@@ -127,21 +127,42 @@ func (p *PKI) intermediate(ctx *pulumi.Context, args *PKIArgs, path string, moun
 	if err != nil {
 		return nil, fmt.Errorf("sign certificate of %s: %w", path, err)
 	}
-	installed, err := pkisecret.NewSecretBackendIntermediateSetSigned(ctx, path, &pkisecret.SecretBackendIntermediateSetSignedArgs{
-		Backend:     pulumi.String(path),
-		Certificate: signed.CertPem,
-	}, args.Vault.inside(p)...)
+	installed, err := p.install(ctx, args.Vault, path, path, signed.CertPem)
 	if err != nil {
-		return nil, fmt.Errorf("install certificate of %s: %w", path, err)
+		return nil, err
+	}
+	present := []pulumi.Resource{installed}
+	if cross := args.Trust.cross; cross != nil {
+		// Vault finds the issuer of an issuer among those of the mount, and presents it with every certificate.
+		installed, err := p.install(ctx, args.Vault, path+"-cross", path, cross.CertPem, mount)
+		if err != nil {
+			return nil, err
+		}
+		present = append(present, installed)
 	}
 	issuer, err := pkisecret.NewSecretBackendConfigIssuers(ctx, path, &pkisecret.SecretBackendConfigIssuersArgs{
 		Backend: pulumi.String(path),
 		Default: p.importedIssuer(ctx, args.Vault, installed),
-	}, args.Vault.inside(p)...)
+	}, args.Vault.inside(p, after(present...))...)
 	if err != nil {
 		return nil, fmt.Errorf("choose issuer of %s: %w", path, err)
 	}
 	return issuer, nil
+}
+
+// install declares the import of a certificate into a mount: of an intermediate whose key is there, or of an authority above
+// it.
+func (p *PKI) install(
+	ctx *pulumi.Context, v *Vault, name, path string, certificate pulumi.StringInput, wait ...pulumi.Resource,
+) (*pkisecret.SecretBackendIntermediateSetSigned, error) {
+	installed, err := pkisecret.NewSecretBackendIntermediateSetSigned(ctx, name, &pkisecret.SecretBackendIntermediateSetSignedArgs{
+		Backend:     pulumi.String(path),
+		Certificate: certificate,
+	}, v.inside(p, after(wait...))...)
+	if err != nil {
+		return nil, fmt.Errorf("install certificate %s: %w", name, err)
+	}
+	return installed, nil
 }
 
 // importedIssuer is the ID of the issuer that the import of one certificate has made.

@@ -61,6 +61,23 @@ func TestIntermediateGeneration(t *testing.T) {
 	}
 }
 
+// The next root signs the intermediates. How it is certified by the one before it is in the mount before anything is issued.
+func TestIntermediatesOfTheNextRoot(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.root = 2 })
+	for _, path := range []string{"pki-consul", "pki-nomad", "pki-vault"} {
+		assertInputs(t, p.One(t, pkiRequest, path), want{"commonName": path}) // the same key
+		signed := p.One(t, "tls:index/locallySignedCert:LocallySignedCert", path)
+		assertSecret(t, signed, "caPrivateKeyPem", nextRootKey)
+		assertInputs(t, signed, want{"caCertPem": nextRootPEM})
+		cross := p.One(t, pkiSigned, path+"-cross")
+		assertInputs(t, cross, want{"backend": path, "certificate": crossPEM})
+		assert.Contains(t, p.dependencies(cross), "vault:index/mount:Mount "+path)
+		issuer := p.One(t, pkiDefault, path)
+		assertInputs(t, issuer, want{"default": "issuer of " + path})
+		assert.Contains(t, p.dependencies(issuer), pkiSigned+" "+path+"-cross")
+	}
+}
+
 // An import that is repeated because the first was interrupted tells of no new issuer: it is found by its certificate.
 func TestIssuerOfARepeatedImport(t *testing.T) {
 	p := emptyPlatform(t)

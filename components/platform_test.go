@@ -23,6 +23,9 @@ import (
 const (
 	rootPEM       = "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"
 	rootKey       = "key of test"
+	nextRootPEM   = "-----BEGIN CERTIFICATE-----\nthe next root\n-----END CERTIFICATE-----\n"
+	nextRootKey   = "key of test-2"
+	crossPEM      = "cross certificate"
 	gossipKey     = "Z29zc2lwIGdvc3NpcCBnb3NzaXAgZ29zc2lwIGdvc3M="
 	vaultToken    = "hvs.root"
 	unsealKey     = "unseal key"
@@ -61,7 +64,7 @@ func bootstrapCertificate(name string) string {
 
 // secrets are all values that nobody but their reader may see.
 func secrets() []string {
-	all := []string{rootKey, gossipKey, vaultToken, unsealKey, consulToken, nomadToken, consulEngine, nomadEngine, bootstrapUUID}
+	all := []string{rootKey, nextRootKey, gossipKey, vaultToken, unsealKey, consulToken, nomadToken, consulEngine, nomadEngine, bootstrapUUID}
 	for _, m := range allMachines {
 		all = append(all, m.secretID, strings.ReplaceAll(m.secretID, "-", ""), bootstrapKey(m.name))
 	}
@@ -76,16 +79,20 @@ func outputs() map[string]resource.PropertyMap {
 		return resource.PropertyMap{"hex": text(strings.Repeat(b, uuidBytes)), "base64": text(gossipKey)}
 	}
 	all := map[string]resource.PropertyMap{
-		"hcloud:index/getLocation:getLocation":                 {"networkZone": text("eu-central")},
-		"tls:index/selfSignedCert:SelfSignedCert":              {"certPem": text(rootPEM)},
-		"tls:index/privateKey:PrivateKey::test":                {"privateKeyPem": text(rootKey)},
-		"random:index/randomBytes:RandomBytes":                 bytes("0b"),
-		"hashistack:index:ConsulBootstrap":                     {"token": text(consulToken)},
-		"hashistack:index:NomadBootstrap":                      {"token": text(nomadToken)},
-		"consul:index/aclToken:AclToken":                       {"accessorId": text("accessor")},
-		"consul:index/getAclTokenSecretId:getAclTokenSecretId": {"secretId": text(consulEngine)},
-		"nomad:index/aclToken:AclToken":                        {"secretId": text(nomadEngine)},
-		"vault:jwt/authBackend:AuthBackend":                    {"accessor": text(jwtAccessor)},
+		"hcloud:index/getLocation:getLocation":                  {"networkZone": text("eu-central")},
+		"tls:index/selfSignedCert:SelfSignedCert":               {"certPem": text(rootPEM), "validityEndTime": text("2999-12-31T00:00:00Z")},
+		"tls:index/selfSignedCert:SelfSignedCert::test-2":       {"certPem": text(nextRootPEM)},
+		"tls:index/privateKey:PrivateKey::test":                 {"privateKeyPem": text(rootKey)},
+		"tls:index/privateKey:PrivateKey::test-2":               {"privateKeyPem": text(nextRootKey)},
+		"tls:index/certRequest:CertRequest::test-2":             {"certRequestPem": text("request of test-2")},
+		"tls:index/locallySignedCert:LocallySignedCert::test-2": {"certPem": text(crossPEM)},
+		"random:index/randomBytes:RandomBytes":                  bytes("0b"),
+		"hashistack:index:ConsulBootstrap":                      {"token": text(consulToken)},
+		"hashistack:index:NomadBootstrap":                       {"token": text(nomadToken)},
+		"consul:index/aclToken:AclToken":                        {"accessorId": text("accessor")},
+		"consul:index/getAclTokenSecretId:getAclTokenSecretId":  {"secretId": text(consulEngine)},
+		"nomad:index/aclToken:AclToken":                         {"secretId": text(nomadEngine)},
+		"vault:jwt/authBackend:AuthBackend":                     {"accessor": text(jwtAccessor)},
 		"hashistack:index:VaultInit": {
 			"rootToken":  text(vaultToken),
 			"unsealKeys": resource.NewProperty([]resource.PropertyValue{text(unsealKey)}),
@@ -117,13 +124,15 @@ type platform struct {
 	vault   *Vault
 	consul  *Consul
 	nomad   *Nomad
-	rootPEM string // path of the root certificate's file
+	rootPEM string // path of the root certificates' file
 
 	generations generations
 }
 
 // generations are those of a platform's credentials.
-type generations struct{ consulGossip, nomadGossip, consulEngine, nomadEngine, intermediates int }
+type generations struct {
+	consulGossip, nomadGossip, consulEngine, nomadEngine, intermediates, root, machineRoot int
+}
 
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
@@ -139,17 +148,28 @@ func raisedPlatform(t *testing.T, raise func(*generations)) *platform {
 	return p
 }
 
+// platforms are a new platform, and one in which each generation was raised that needs no new machine.
+func platforms(t *testing.T) map[string]*platform {
+	t.Helper()
+	return map[string]*platform{
+		"new":    newPlatform(t),
+		"raised": raisedPlatform(t, func(g *generations) { *g = generations{2, 2, 2, 2, 2, 2, 1} }),
+	}
+}
+
 func emptyPlatform(t *testing.T) *platform {
 	t.Helper()
 	return &platform{
 		Recorder: &pulumitest.Recorder{Outputs: outputs()}, rootPEM: filepath.Join(t.TempDir(), "ca", "root.pem"),
-		generations: generations{1, 1, 1, 1, 1},
+		generations: generations{1, 1, 1, 1, 1, 1, 1},
 	}
 }
 
 // declareGround declares what every pool stands on.
 func (p *platform) declareGround(ctx *pulumi.Context) (err error) {
-	if p.trust, err = NewTrust(ctx, "test", p.rootPEM); err != nil {
+	if p.trust, err = NewTrust(ctx, "test", &TrustArgs{
+		File: p.rootPEM, Root: p.generations.root, MachineRoot: p.generations.machineRoot,
+	}); err != nil {
 		return err
 	}
 	p.network, err = NewNetwork(ctx, "test", testNetwork())

@@ -154,7 +154,7 @@ func renderUserData(
 			return pulumi.StringOutput{}, err
 		}
 	}
-	rendered := pulumi.All(args.Trust.Certificate, m.Public, m.SecretID, certificate, key).ApplyT(func(known []any) (string, error) {
+	rendered := pulumi.All(args.Trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key).ApplyT(func(known []any) (string, error) {
 		public, err := netip.ParseAddr(known[1].(string))
 		if err != nil {
 			return "", fmt.Errorf("public address of %s: %w", peer.Name, err)

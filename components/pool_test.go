@@ -42,10 +42,12 @@ func TestMachinePool(t *testing.T) {
 }
 
 // What a machine boots with is its own: name, addresses, login, and certificate where it has Vault.
-func TestUserData(t *testing.T) {
-	p := newPlatform(t)
+func TestUserData(t *testing.T) { assertUserData(t, newPlatform(t), rootPEM) }
+
+func assertUserData(t *testing.T, p *platform, root string) {
+	t.Helper()
 	cluster := testCluster()
-	cluster.CA = rootPEM
+	cluster.CA = root
 	for _, m := range allMachines {
 		expected := machine.Machine{
 			Name: m.name, Pool: "client", Roles: clientRoles, RoleID: "client", SecretID: m.secretID,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi-tls/sdk/v5/go/tls"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -16,7 +18,9 @@ const TrustType = typePrefix + "Trust"
 
 // Lifetimes of what the root signs, in hours.
 const (
-	rootHours         = 10 * 365 * 24
+	rootHours = 10 * 365 * 24
+	// In its last year there is still time to go through all that a new root takes without haste.
+	rootWarningHours  = 365 * 24
 	intermediateHours = 5 * 365 * 24
 	// From its last year on, whichever update comes next renews an intermediate.
 	intermediateRenewalHours = 365 * 24
@@ -25,48 +29,143 @@ const (
 	bootstrapHours = rootHours
 )
 
+// TrustArgs describes the roots of a stack.
+type TrustArgs struct {
+	// File is where the roots' certificates are kept in the working directory.
+	File string
+	// Root is the number of the root that signs, MachineRoot that of the root that machines carry: the same, or the one
+	// before it.
+	Root, MachineRoot int
+}
+
 // Trust is the root certificate authority of a stack. Its key exists in the stack's encrypted state only. Every machine
 // and every client of the platform trusts the root and nothing else.
+//
+// Roots are numbered. The one before the one that signs stays, and certifies its successor's key in a cross certificate: who
+// knows only the older root verifies what the newer one signs by way of that (RFC 4158, section 1.5), so a new root can sign
+// before anybody has it.
 type Trust struct {
 	pulumi.ResourceState
 
-	// Certificate is the root's, in PEM.
-	Certificate pulumi.StringOutput
-	// File is the path of a file with the certificate, for what takes no PEM (the Vault provider).
+	// Bundle is the certificates of the roots, in PEM, the newest last. What can be changed at any time trusts all of them.
+	Bundle pulumi.StringOutput
+	// File is the path of a file with the bundle, for what takes no PEM (the Vault provider).
 	File pulumi.StringOutput
 
-	key *tls.PrivateKey
+	signing *root
+	machine *root                  // that machines carry, and that signs what they carry
+	cross   *tls.LocallySignedCert // of the signing root by the one before it, if there is one
 }
 
-// NewTrust declares a root certificate authority. file is where its certificate is kept in the working directory.
-func NewTrust(ctx *pulumi.Context, name, file string, opts ...pulumi.ResourceOption) (*Trust, error) {
+// root is one of the roots.
+type root struct {
+	name        string
+	key         *tls.PrivateKey
+	certificate *tls.SelfSignedCert
+}
+
+// NewTrust declares the root certificate authority.
+func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.ResourceOption) (*Trust, error) {
 	t := &Trust{}
 	if err := ctx.RegisterComponentResource(TrustType, name, t, opts...); err != nil {
 		return nil, fmt.Errorf("register trust %s: %w", name, err)
 	}
-	var err error
-	if t.key, err = newKey(ctx, name, t); err != nil {
-		return nil, err
+	bundle := pulumi.StringArray{}
+	for number := max(1, args.Root-1); number <= args.Root; number++ {
+		previous := t.signing
+		var err error
+		if t.signing, err = newRoot(ctx, numbered(name, number), t); err != nil {
+			return nil, err
+		}
+		if previous != nil {
+			if t.cross, err = t.signing.crossSign(ctx, previous, t); err != nil {
+				return nil, err
+			}
+		}
+		if number == args.MachineRoot {
+			t.machine = t.signing
+		}
+		bundle = append(bundle, t.signing.certificate.CertPem)
 	}
-	root, err := tls.NewSelfSignedCert(ctx, name, &tls.SelfSignedCertArgs{
-		PrivateKeyPem:       t.key.PrivateKeyPem,
-		IsCaCertificate:     pulumi.Bool(true),
-		SetSubjectKeyId:     pulumi.Bool(true),
-		AllowedUses:         pulumi.ToStringArray([]string{"cert_signing", "crl_signing", "digital_signature"}),
-		ValidityPeriodHours: pulumi.Int(rootHours),
-		Subject:             tls.SelfSignedCertSubjectArgs{CommonName: pulumi.String(name + " root")},
-	}, pulumi.Parent(t))
-	if err != nil {
-		return nil, fmt.Errorf("create root certificate: %w", err)
-	}
-	t.Certificate = root.CertPem
-	t.File = root.CertPem.ApplyT(func(pem string) (string, error) {
-		if err := os.MkdirAll(filepath.Dir(file), 0o750); err != nil {
+	t.Bundle = bundle.ToStringArrayOutput().ApplyT(func(certificates []string) string {
+		return strings.Join(certificates, "")
+	}).(pulumi.StringOutput)
+	t.File = t.Bundle.ApplyT(func(pem string) (string, error) {
+		if err := os.MkdirAll(filepath.Dir(args.File), 0o750); err != nil {
 			return "", fmt.Errorf("keep the root certificate: %w", err)
 		}
-		return file, os.WriteFile(file, []byte(pem), 0o600)
+		return args.File, os.WriteFile(args.File, []byte(pem), 0o600)
 	}).(pulumi.StringOutput)
-	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"certificate": t.Certificate})
+	t.signing.certificate.ValidityEndTime.ApplyT(func(end string) string {
+		if warning := expiryWarning(t.signing.name, end, time.Now()); warning != "" {
+			_ = ctx.Log.Warn(warning, &pulumi.LogArgs{Resource: t}) // it goes on without
+		}
+		return end
+	})
+	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"bundle": t.Bundle})
+}
+
+// expiryWarning is what there is to say about the end of the signing root. What it signs lives for years.
+func expiryWarning(name, end string, now time.Time) string {
+	expiry, err := time.Parse(time.RFC3339, end)
+	switch {
+	case err != nil:
+		return fmt.Sprintf("nobody can tell when root %s expires: %v", name, err)
+	case expiry.Sub(now) < rootWarningHours*time.Hour:
+		return fmt.Sprintf("root %s expires on %s: raise generations.root, as RUNBOOK.md says", name, expiry.Format(time.DateOnly))
+	}
+	return ""
+}
+
+func newRoot(ctx *pulumi.Context, name string, parent pulumi.Resource) (*root, error) {
+	r := &root{name: name}
+	var err error
+	if r.key, err = newKey(ctx, name, parent); err != nil {
+		return nil, err
+	}
+	r.certificate, err = tls.NewSelfSignedCert(ctx, name, &tls.SelfSignedCertArgs{
+		PrivateKeyPem:       r.key.PrivateKeyPem,
+		IsCaCertificate:     pulumi.Bool(true),
+		SetSubjectKeyId:     pulumi.Bool(true),
+		AllowedUses:         authorityUses(),
+		ValidityPeriodHours: pulumi.Int(rootHours),
+		Subject:             tls.SelfSignedCertSubjectArgs{CommonName: pulumi.String(r.commonName())},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, fmt.Errorf("create root certificate %s: %w", name, err)
+	}
+	return r, nil
+}
+
+func (r *root) commonName() string { return r.name + " root" }
+
+// authorityUses are what the key of a certificate authority is for.
+func authorityUses() pulumi.StringArray {
+	return pulumi.ToStringArray([]string{"cert_signing", "crl_signing", "digital_signature"})
+}
+
+// crossSign declares a certificate of the root's key and name that the root before it signs.
+func (r *root) crossSign(ctx *pulumi.Context, previous *root, parent pulumi.Resource) (*tls.LocallySignedCert, error) {
+	request, err := tls.NewCertRequest(ctx, r.name, &tls.CertRequestArgs{
+		PrivateKeyPem: r.key.PrivateKeyPem,
+		Subject:       tls.CertRequestSubjectArgs{CommonName: pulumi.String(r.commonName())},
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, fmt.Errorf("request cross certificate of root %s: %w", r.name, err)
+	}
+	cross, err := tls.NewLocallySignedCert(ctx, r.name, &tls.LocallySignedCertArgs{
+		CaCertPem:           previous.certificate.CertPem,
+		CaPrivateKeyPem:     previous.key.PrivateKeyPem,
+		CertRequestPem:      request.CertRequestPem,
+		IsCaCertificate:     pulumi.Bool(true),
+		SetSubjectKeyId:     pulumi.Bool(true),
+		AllowedUses:         authorityUses(),
+		ValidityPeriodHours: pulumi.Int(rootHours),
+	}, pulumi.Parent(parent))
+	if err != nil {
+		return nil, fmt.Errorf("sign cross certificate of root %s: %w", r.name, err)
+	}
+	return cross, nil
 }
 
 // signIntermediate declares the certificate of an intermediate authority that has its key elsewhere.
@@ -74,12 +173,12 @@ func (t *Trust) signIntermediate(
 	ctx *pulumi.Context, name string, request pulumi.StringInput, opts ...pulumi.ResourceOption,
 ) (*tls.LocallySignedCert, error) {
 	return tls.NewLocallySignedCert(ctx, name, &tls.LocallySignedCertArgs{
-		CaCertPem:           t.Certificate,
-		CaPrivateKeyPem:     t.key.PrivateKeyPem,
+		CaCertPem:           t.signing.certificate.CertPem,
+		CaPrivateKeyPem:     t.signing.key.PrivateKeyPem,
 		CertRequestPem:      request,
 		IsCaCertificate:     pulumi.Bool(true),
 		SetSubjectKeyId:     pulumi.Bool(true),
-		AllowedUses:         pulumi.ToStringArray([]string{"cert_signing", "crl_signing", "digital_signature"}),
+		AllowedUses:         authorityUses(),
 		ValidityPeriodHours: pulumi.Int(intermediateHours),
 		EarlyRenewalHours:   pulumi.Int(intermediateRenewalHours),
 	}, opts...)
@@ -104,8 +203,8 @@ func (t *Trust) bootstrapListener(
 		return certificate, key, fmt.Errorf("request bootstrap certificate of %s: %w", name, err)
 	}
 	cert, err := tls.NewLocallySignedCert(ctx, name, &tls.LocallySignedCertArgs{
-		CaCertPem:           t.Certificate,
-		CaPrivateKeyPem:     t.key.PrivateKeyPem,
+		CaCertPem:           t.machine.certificate.CertPem,
+		CaPrivateKeyPem:     t.machine.key.PrivateKeyPem,
 		CertRequestPem:      request.CertRequestPem,
 		AllowedUses:         pulumi.ToStringArray([]string{"digital_signature", "key_encipherment", "server_auth", "client_auth"}),
 		ValidityPeriodHours: pulumi.Int(bootstrapHours),

@@ -1,9 +1,11 @@
 package components
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
@@ -31,6 +33,7 @@ func TestTrust(t *testing.T) {
 	written, err := os.ReadFile(p.rootPEM)
 	require.NoError(t, err)
 	assert.Equal(t, rootPEM, string(written))
+	assert.Empty(t, p.Warnings())
 	path, err := internals.UnsafeAwaitOutput(t.Context(), p.trust.File)
 	require.NoError(t, err)
 	assert.Equal(t, p.rootPEM, path.Value)
@@ -42,7 +45,7 @@ func TestTrustSaysWhyItCannotKeepTheCertificate(t *testing.T) {
 	recorder := &pulumitest.Recorder{Outputs: outputs()}
 	var trust *Trust
 	recorder.Run(t, func(ctx *pulumi.Context) (err error) {
-		trust, err = NewTrust(ctx, "test", filepath.Join(file, "root.pem"))
+		trust, err = NewTrust(ctx, "test", &TrustArgs{File: filepath.Join(file, "root.pem"), Root: 1, MachineRoot: 1})
 		return err
 	})
 	_, err := internals.UnsafeAwaitOutput(t.Context(), trust.File)
@@ -70,4 +73,92 @@ func TestBootstrapListener(t *testing.T) {
 			"allowedUses":     list("digital_signature", "key_encipherment", "server_auth", "client_auth"),
 		})
 	}
+}
+
+// The root before the one that signs certifies its key and name. Machines carry the old one, and what it signed for them.
+func TestNextRoot(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.root = 2 })
+	for name, key := range map[string]string{"test": rootKey, "test-2": nextRootKey} {
+		root := p.One(t, "tls:index/selfSignedCert:SelfSignedCert", name)
+		assertSecret(t, root, "privateKeyPem", key)
+		assertInputs(t, root, want{"subject.commonName": name + " root"})
+	}
+	request := p.One(t, "tls:index/certRequest:CertRequest", "test-2")
+	assertSecret(t, request, "privateKeyPem", nextRootKey)
+	assertInputs(t, request, want{"subject.commonName": "test-2 root", "dnsNames": nil, "ipAddresses": nil})
+	cross := p.One(t, "tls:index/locallySignedCert:LocallySignedCert", "test-2")
+	assertSecret(t, cross, "caPrivateKeyPem", rootKey)
+	assertInputs(t, cross, want{
+		"caCertPem": rootPEM, "certRequestPem": "request of test-2", "isCaCertificate": true, "setSubjectKeyId": true,
+		"allowedUses": list("cert_signing", "crl_signing", "digital_signature"),
+	})
+	assertMachineRoot(t, p, rootPEM, rootKey)
+
+	written, err := os.ReadFile(p.rootPEM)
+	require.NoError(t, err)
+	assert.Equal(t, rootPEM+nextRootPEM, string(written))
+}
+
+// assertMachineRoot asserts which root machines carry, and has signed what they carry.
+func assertMachineRoot(t *testing.T, p *platform, certificate, key string) {
+	t.Helper()
+	for _, m := range serverMachines {
+		bootstrap := p.One(t, "tls:index/locallySignedCert:LocallySignedCert", m.name)
+		assertSecret(t, bootstrap, "caPrivateKeyPem", key)
+		assertInputs(t, bootstrap, want{"caCertPem": certificate})
+	}
+	assertUserData(t, p, certificate)
+}
+
+func TestMachinesCarryTheNextRoot(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.root, g.machineRoot = 2, 2 })
+	assertMachineRoot(t, p, nextRootPEM, nextRootKey)
+	// Machines that are not replaced yet know the root before.
+	assert.Len(t, p.All("tls:index/selfSignedCert:SelfSignedCert"), 2)
+	assertInputs(t, p.One(t, pkiSigned, "pki-vault-cross"), want{"certificate": crossPEM})
+}
+
+func TestOnlyTheLastTwoRootsStay(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.root, g.machineRoot = 3, 2 })
+	p.One(t, "tls:index/selfSignedCert:SelfSignedCert", "test-2")
+	p.One(t, "tls:index/selfSignedCert:SelfSignedCert", "test-3")
+	assert.Len(t, p.All("tls:index/selfSignedCert:SelfSignedCert"), 2)
+	assertSecret(t, p.One(t, "tls:index/locallySignedCert:LocallySignedCert", "test-3"), "caPrivateKeyPem", nextRootKey)
+	assertMachineRoot(t, p, nextRootPEM, nextRootKey)
+}
+
+// Whatever can be changed at any time trusts the old root and the new one, for as long as both are in use.
+func TestClientsTrustAllRoots(t *testing.T) {
+	p := raisedPlatform(t, func(g *generations) { g.root = 2 })
+	bundled := map[string]int{}
+	for _, declared := range p.Resources() {
+		for _, input := range []string{"caPem", "caCert", "jwksCaPem"} {
+			if bundle := declared.Input(input); bundle != nil {
+				assert.Equal(t, rootPEM+nextRootPEM, bundle, "%s of %s", input, declared.URN)
+				bundled[declared.Type]++
+			}
+		}
+	}
+	assert.Equal(t, map[string]int{
+		"hashistack:index:VaultInit": 1, "hashistack:index:VaultUnseal": 3, "hashistack:index:ConsulBootstrap": 1,
+		"hashistack:index:NomadBootstrap": 1, "hashistack:index:GossipInstall": 2, "hashistack:index:GossipUse": 2,
+		"pulumi:providers:consul": 1, "pulumi:providers:nomad": 1, "vault:consul/secretBackend:SecretBackend": 1,
+		"vault:index/nomadSecretBackend:NomadSecretBackend": 1, "vault:jwt/authBackend:AuthBackend": 1,
+	}, bundled)
+	var config struct{ JWKSCACert string }
+	method := p.One(t, "consul:index/aclAuthMethod:AclAuthMethod", "nomad-workloads").Input("configJson").(string)
+	require.NoError(t, json.Unmarshal([]byte(method), &config))
+	assert.Equal(t, rootPEM+nextRootPEM, config.JWKSCACert)
+}
+
+func TestRootExpiry(t *testing.T) {
+	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	assert.Empty(t, expiryWarning("test", "2031-01-02T00:00:00Z", now))
+	assert.Equal(t, "root test expires on 2030-12-31: raise generations.root, as RUNBOOK.md says", expiryWarning("test", "2030-12-31T00:00:00Z", now))
+	assert.Contains(t, expiryWarning("test", "soon", now), "nobody can tell when root test expires")
+
+	p := emptyPlatform(t)
+	p.Outputs["tls:index/selfSignedCert:SelfSignedCert"]["validityEndTime"] = text("2001-01-01T00:00:00Z")
+	p.Run(t, p.declareGround)
+	assert.Equal(t, []string{"root test expires on 2001-01-01: raise generations.root, as RUNBOOK.md says"}, p.Warnings())
 }

@@ -81,7 +81,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
 		Nodes:      nodes(args.Machines, vaultPort),
-		CaPem:      args.Trust.Certificate,
+		CaPem:      args.Trust.Bundle,
 		Shares:     pulumi.Int(keyShares),
 		Threshold:  pulumi.Int(keyThreshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),
@@ -96,7 +96,7 @@ func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]
 			Node:      m.node(vaultPort),
 			MachineId: m.Server.ID().ToStringOutput().ToStringPtrOutput(), // a new machine is sealed
 			Keys:      initialised.UnsealKeys,                             // none with a key management service: then it is only waited for
-			CaPem:     args.Trust.Certificate,
+			CaPem:     args.Trust.Bundle,
 		}, v.site.inside(v)...)
 		if err != nil {
 			return nil, fmt.Errorf("unseal Vault on %s: %w", m.Name, err)

@@ -75,7 +75,7 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 		Type:             pulumi.String("jwt"),
 		Description:      pulumi.String("workload identities signed by Nomad"),
 		JwksUrl:          pulumi.String(jwks),
-		JwksCaPem:        args.Trust.Certificate,
+		JwksCaPem:        args.Trust.Bundle,
 		JwtSupportedAlgs: pulumi.ToStringArray([]string{"RS256", "EdDSA"}),
 		DefaultRole:      pulumi.String(workloads),
 	}, inside...)
@@ -128,7 +128,7 @@ func (w *WorkloadIdentity) deployer(ctx *pulumi.Context, v *Vault) error {
 // tasks the role of their namespace.
 func (w *WorkloadIdentity) consul(ctx *pulumi.Context, args *WorkloadIdentityArgs, jwks string) error {
 	inside := args.Consul.site.inside(w, pulumi.Provider(args.Consul.provider), after(args.Nomad.Ready))
-	config := args.Trust.Certificate.ApplyT(func(ca string) (string, error) {
+	config := args.Trust.Bundle.ApplyT(func(ca string) (string, error) {
 		encoded, err := json.Marshal(map[string]any{
 			"JWKSURL": jwks, "JWKSCACert": ca,
 			"JWTSupportedAlgs": []string{"RS256"}, // what Nomad signs with; Consul refuses to hear of EdDSA

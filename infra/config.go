@@ -117,6 +117,11 @@ type Generations struct {
 	NomadEngine  int `json:"nomadEngine"`
 	// Intermediates is that of the certificate authorities in Vault.
 	Intermediates int `json:"intermediates"`
+	// Root is that of the authority above them, MachineRoot that of the one that machines carry from their first boot: another
+	// one is another machine. It is the same or the one before, because machines verify what the next root signs by the
+	// certificate that theirs has signed for it.
+	Root        int `json:"root"`
+	MachineRoot int `json:"machineRoot"`
 }
 
 // Seal is a key management service, with the parameters of Vault's seal stanza of that type.
@@ -144,7 +149,9 @@ func defaults() Config {
 			TokenMax:    30 * 24 * time.Hour,
 			Workload:    30 * time.Minute,
 		},
-		Generations: Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1},
+		Generations: Generations{
+			ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1, Root: 1, MachineRoot: 1,
+		},
 	}
 }
 

@@ -97,12 +97,23 @@ func TestLoadConfigGenerations(t *testing.T) {
 	raw := stackConfig(t, "prod")
 	cfg, err := LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1}, cfg.Generations)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 1, ConsulEngine: 1, NomadEngine: 1, Intermediates: 1, Root: 1, MachineRoot: 1}, cfg.Generations)
 
 	raw["hashistack:generations"] = `{"nomadGossip": 7, "consulEngine": 2}`
 	cfg, err = LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 7, ConsulEngine: 2, NomadEngine: 1, Intermediates: 1}, cfg.Generations)
+	assert.Equal(t, Generations{ConsulGossip: 1, NomadGossip: 7, ConsulEngine: 2, NomadEngine: 1, Intermediates: 1, Root: 1, MachineRoot: 1}, cfg.Generations)
+}
+
+// Machines carry the root that signs, or the one before it.
+func TestLoadConfigRoots(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	for _, allowed := range []string{`{"root": 2}`, `{"root": 2, "machineRoot": 2}`, `{"root": 3, "machineRoot": 2}`, `{"root": 3, "machineRoot": 3}`} {
+		raw := stackConfig(t, "prod")
+		raw["hashistack:generations"] = allowed
+		_, err := LoadConfig(raw)
+		require.NoError(t, err, allowed)
+	}
 }
 
 func TestLoadConfigReportsEverythingAtOnce(t *testing.T) {
@@ -155,6 +166,13 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be 1 or more, got -1"},
 		"half a generation":     {"hashistack:generations", `{"consulEngine": 1.5}`, "hashistack:generations.consulEngine: must be a whole number, got 1.5"},
 		"no intermediates":      {"hashistack:generations", `{"intermediates": 0}`, "hashistack:generations.intermediates: must be 1 or more, got 0"},
+		"no root":               {"hashistack:generations", `{"root": 0}`, "hashistack:generations.root: must be 1 or more, got 0"},
+		"no root of machines":   {"hashistack:generations", `{"machineRoot": 0}`, "hashistack:generations.machineRoot: must be 1 or more, got 0"},
+		"a root to come": {"hashistack:generations", `{"machineRoot": 2}`,
+			"hashistack:generations.machineRoot: must not be greater than generations.root, 1, got 2: there is no such root; raise root first"},
+		"a root that is gone": {"hashistack:generations", `{"root": 3}`,
+			"hashistack:generations.machineRoot: must be generations.root, 3, or the one before it, got 1: machines would not be able to " +
+				"verify what root 3 signs; set root to 2 until machineRoot is 2 and the machines are replaced"},
 		"an unknown generation": {"hashistack:generations", `{"consul": 2}`, "hashistack:generations.consul: unknown key"},
 		"half a machine":        {"hashistack:pools", `[{"name": "a", "count": 2.5}]`, "hashistack:pools[0].count: must be a whole number, got 2.5"},
 		"a bad port":            {"hashistack:pools", `[{"name": "web", "open": ["http"]}]`, `hashistack:pools[0].open[0]: must be a port or a range`},

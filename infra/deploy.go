@@ -35,7 +35,10 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	labels := map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}
 
 	// The root of all trust comes first: every machine carries it from its first second.
-	trust, err := components.NewTrust(ctx, namespace, filepath.Join(".ca", ctx.Stack()+".pem"))
+	trust, err := components.NewTrust(ctx, namespace, &components.TrustArgs{
+		File: filepath.Join(".ca", ctx.Stack()+".pem"),
+		Root: cfg.Generations.Root, MachineRoot: cfg.Generations.MachineRoot,
+	})
 	if err != nil {
 		return err
 	}
@@ -110,7 +113,7 @@ func export(
 		}
 	}
 	ctx.Export("machines", addresses)
-	ctx.Export("caCertificate", trust.Certificate)
+	ctx.Export("caCertificate", trust.Bundle)
 	ctx.Export("caFile", trust.File)
 	ctx.Export("vaultAddress", vault.Address)
 	ctx.Export("vaultToken", vault.RootToken)

@@ -20,7 +20,7 @@ func computed() map[string]resource.PropertyMap {
 		"hcloud:index/getLocation:getLocation":    {"networkZone": text("eu-central")},
 		"hcloud:index/primaryIp:PrimaryIp":        {"ipAddress": text("203.0.113.10")},
 		"tls:index/privateKey:PrivateKey":         {"privateKeyPem": secret("a private key")},
-		"tls:index/selfSignedCert:SelfSignedCert": {"certPem": text("-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n")},
+		"tls:index/selfSignedCert:SelfSignedCert": {"certPem": text("-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"), "validityEndTime": text("2999-12-31T00:00:00Z")},
 		"tls:index/certRequest:CertRequest":       {"certRequestPem": text("a request")},
 		"tls:index/locallySignedCert:LocallySignedCert": {
 			"certPem": text("-----BEGIN CERTIFICATE-----\nsigned\n-----END CERTIFICATE-----\n"),

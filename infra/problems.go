@@ -201,11 +201,21 @@ func (p *problems) checkGenerations(g Generations) {
 	}{
 		{"consulGossip", g.ConsulGossip}, {"nomadGossip", g.NomadGossip},
 		{"consulEngine", g.ConsulEngine}, {"nomadEngine", g.NomadEngine},
-		{"intermediates", g.Intermediates},
+		{"intermediates", g.Intermediates}, {"root", g.Root}, {"machineRoot", g.MachineRoot},
 	} {
 		if generation.value < 1 {
 			p.add("generations."+generation.name, "must be 1 or more, got %d: generations are counted from 1", generation.value)
 		}
+	}
+	switch {
+	case g.Root < 1 || g.MachineRoot < 1:
+	case g.MachineRoot > g.Root:
+		p.add("generations.machineRoot", "must not be greater than generations.root, %d, got %d: there is no such root; "+
+			"raise root first, and machineRoot once all certificates have been renewed", g.Root, g.MachineRoot)
+	case g.MachineRoot < g.Root-1:
+		p.add("generations.machineRoot", "must be generations.root, %d, or the one before it, got %d: machines would not be able to "+
+			"verify what root %d signs; set root to %d until machineRoot is %d and the machines are replaced",
+			g.Root, g.MachineRoot, g.Root, g.MachineRoot+1, g.MachineRoot+1)
 	}
 }
 

@@ -124,7 +124,10 @@ func (m *monitor) SignalAndWaitForShutdown(context.Context, *emptypb.Empty) (*em
 	return &emptypb.Empty{}, nil
 }
 
-// Log drops the program's messages: its errors come back from pulumi.RunErr too.
-func (m *monitor) Log(context.Context, *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+// Log keeps the program's warnings. Its errors come back from pulumi.RunErr.
+func (m *monitor) Log(_ context.Context, in *pulumirpc.LogRequest) (*emptypb.Empty, error) {
+	if in.GetSeverity() == pulumirpc.LogSeverity_WARNING {
+		m.cloud.warn(in.GetMessage())
+	}
 	return &emptypb.Empty{}, nil
 }

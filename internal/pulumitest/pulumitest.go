@@ -128,6 +128,7 @@ type Recorder struct {
 	Exports resource.PropertyMap
 
 	lock      sync.Mutex
+	warnings  []string
 	preview   bool
 	resources []Resource
 }
@@ -197,6 +198,19 @@ func (r *Recorder) complete(urn string, outputs resource.PropertyMap) {
 		}
 	}
 	r.Exports = outputs
+}
+
+func (r *Recorder) warn(message string) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.warnings = append(r.warnings, message)
+}
+
+// Warnings are what the code has warned of.
+func (r *Recorder) Warnings() []string {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	return slices.Clone(r.warnings)
 }
 
 // Run runs code against the recorder.
