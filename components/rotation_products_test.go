@@ -137,8 +137,9 @@ func parse(t *testing.T, certificates ...string) []*x509.Certificate {
 type authorities struct {
 	auto.Stack
 	generations generations
-	roots       []string // as clients trust them
-	bootstrap   string   // certificate of a Vault listener
+	root        string // the certificate of the one that signs
+	bundle      string // the certificates that clients trust
+	bootstrap   string // a Vault listener's certificate
 }
 
 func newAuthorities(t *testing.T, v vaultServer) *authorities {
@@ -161,6 +162,7 @@ func newAuthorities(t *testing.T, v vaultServer) *authorities {
 		if err != nil {
 			return err
 		}
+		ctx.Export("root", trust.signing.certificate.CertPem)
 		ctx.Export("bundle", trust.Bundle)
 		ctx.Export("bootstrap", bootstrap)
 		_, err = NewPKI(ctx, "pki", &PKIArgs{
@@ -190,10 +192,8 @@ func (a *authorities) up(t *testing.T, raise func(*generations), options ...optu
 	raise(&a.generations)
 	up, err := a.Up(t.Context(), options...)
 	require.NoError(t, err, up.StdErr)
-	a.roots, a.bootstrap = nil, up.Outputs["bootstrap"].Value.(string)
-	for _, root := range parse(t, up.Outputs["bundle"].Value.(string)) {
-		a.roots = append(a.roots, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: root.Raw})))
-	}
+	a.root, a.bundle = up.Outputs["root"].Value.(string), up.Outputs["bundle"].Value.(string)
+	a.bootstrap = up.Outputs["bootstrap"].Value.(string)
 	changes := maps.Clone(*up.Summary.ResourceChanges)
 	delete(changes, string(apitype.OpSame))
 	return changes
@@ -207,7 +207,7 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	a.up(t, func(*generations) {})
 	_, err := a.Preview(t.Context(), optpreview.Refresh(), optpreview.ExpectNoChanges())
 	require.NoError(t, err)
-	root1, bootstrap := a.roots[0], a.bootstrap
+	root1, bootstrap := a.root, a.bootstrap
 	first := v.issue(t)
 	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul"}, first.names(t))
 	require.NoError(t, first.verifiedBy(t, root1))
@@ -218,10 +218,15 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2"}, second.names(t))
 	require.NoError(t, second.verifiedBy(t, root1))
 
-	assert.Equal(t, map[string]int{"create": 7, "replace": 6, "update": 3}, a.up(t, func(g *generations) { g.root = 2 }),
+	a.generations.root = 2
+	preview, err := a.Preview(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, map[apitype.OpType]int{apitype.OpCreate: 7, apitype.OpReplace: 6, apitype.OpUpdate: 3, apitype.OpSame: 20}, preview.ChangeSummary,
+		"all is known before")
+	assert.Equal(t, map[string]int{"create": 7, "replace": 6, "update": 3}, a.up(t, func(*generations) {}),
 		"a root and its cross certificate, imported thrice; of each mount signature, import and default issuer")
-	require.Len(t, a.roots, 2)
-	root2 := a.roots[1]
+	root2 := a.root
+	assert.Equal(t, root1, a.bundle, "clients stay as they are")
 	assert.Equal(t, bootstrap, a.bootstrap, "machines stay as they are")
 	third := v.issue(t)
 	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-2 root"}, third.names(t))
@@ -229,24 +234,24 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	require.NoError(t, third.verifiedBy(t, root2), "a machine that will carry the new root")
 	for name, old := range map[string]issued{"the first": first, "the second": second} {
 		require.NoError(t, old.verifiedBy(t, root1), name)
-		require.NoError(t, old.verifiedBy(t, a.roots...), name)
 		require.Error(t, old.verifiedBy(t, root2), "%s: this is why machines get the new root once all certificates are renewed", name)
 	}
 	stranger := newAuthorities(t, startVault(t))
 	stranger.up(t, func(*generations) {})
-	require.Error(t, third.verifiedBy(t, stranger.roots...))
+	require.Error(t, third.verifiedBy(t, stranger.root))
 
 	assert.Equal(t, map[string]int{"replace": 1}, a.up(t, func(g *generations) { g.machineRoot = 2 }))
+	assert.Equal(t, root1+root2, a.bundle)
 	require.NoError(t, issued{Certificate: a.bootstrap}.verifiedBy(t, root2))
 	_, err = a.Preview(t.Context(), optpreview.Refresh(), optpreview.ExpectNoChanges())
 	require.NoError(t, err)
 
 	assert.Equal(t, map[string]int{"create": 4, "replace": 9, "update": 3, "delete": 4}, a.up(t, func(g *generations) { g.root = 3 }))
-	require.Equal(t, []string{root2}, a.roots[:1], "the first root is gone")
+	assert.Equal(t, root2, a.bundle, "the first root is gone")
 	fourth := v.issue(t)
 	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-3 root", "test-2 root"}, fourth.names(t))
 	require.NoError(t, fourth.verifiedBy(t, root2))
-	require.NoError(t, fourth.verifiedBy(t, a.roots[1]))
+	require.NoError(t, fourth.verifiedBy(t, a.root))
 }
 
 // A new signature of the same key, as in an intermediate's last year.
@@ -258,7 +263,7 @@ func TestIntermediateIsRenewed(t *testing.T) {
 	assert.Equal(t, map[string]int{"replace": 2, "update": 1},
 		a.up(t, func(*generations) {}, optup.Replace([]string{"**:LocallySignedCert::pki-consul"})))
 	after := v.issue(t)
-	require.NoError(t, after.verifiedBy(t, a.roots...))
+	require.NoError(t, after.verifiedBy(t, a.bundle))
 	assert.Equal(t, before.names(t), after.names(t))
 	assert.Equal(t, parse(t, before.CAChain[0])[0].PublicKey, parse(t, after.CAChain[0])[0].PublicKey)
 	assert.NotEqual(t, before.CAChain, after.CAChain)
@@ -279,6 +284,6 @@ func TestImportIsRepeated(t *testing.T) {
 	require.NoError(t, err, string(output))
 	assert.Equal(t, map[string]int{"create": 4}, a.up(t, func(*generations) {}), "import, default issuer and two roles")
 	assert.Equal(t, "pki-consul-2", v.issue(t).names(t)[1])
-	require.NoError(t, before.verifiedBy(t, a.roots...))
+	require.NoError(t, before.verifiedBy(t, a.bundle))
 	assert.Empty(t, a.up(t, func(*generations) {}))
 }

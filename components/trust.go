@@ -47,7 +47,9 @@ type TrustArgs struct {
 type Trust struct {
 	pulumi.ResourceState
 
-	// Bundle is the certificates of the roots, in PEM, the newest last. What can be changed at any time trusts all of them.
+	// Bundle is the certificates of the roots that clients of the platform trust, in PEM, the newest last: from the one before
+	// the one that signs to the one that machines carry. A new root comes into it with the machines. It is not needed before,
+	// and until it exists nobody could tell what is in the bundle: a preview would show a change of everything.
 	Bundle pulumi.StringOutput
 	// File is the path of a file with the bundle, for what takes no PEM (the Vault provider).
 	File pulumi.StringOutput
@@ -85,7 +87,9 @@ func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.
 		if number == args.MachineRoot {
 			t.machine = t.signing
 		}
-		bundle = append(bundle, t.signing.certificate.CertPem)
+		if number <= args.MachineRoot {
+			bundle = append(bundle, t.signing.certificate.CertPem)
+		}
 	}
 	t.Bundle = bundle.ToStringArrayOutput().ApplyT(func(certificates []string) string {
 		return strings.Join(certificates, "")
