@@ -237,6 +237,21 @@ func TestDiff(t *testing.T) {
 	}
 }
 
+// A further root to trust is no reason to do anything once more: of no resource is it more than an update in place.
+func TestAnotherRootReplacesNothing(t *testing.T) {
+	for resourceType, inputs := range goodInputs(t) {
+		t.Run(resourceType, func(t *testing.T) {
+			subject := newSubject(t.Context(), t, resourceType, "r")
+			bundle := inputs["caPem"].(string) + newAuthority(t).pem
+			diff := subject.diff(subject.state(inputs), inputs, with(inputs, "caPem", bundle))
+			require.True(t, diff.HasChanges)
+			require.Len(t, diff.DetailedDiff, 1)
+			assert.Equal(t, p.Update, diff.DetailedDiff["caPem"].Kind)
+			assert.False(t, diff.DeleteBeforeReplace)
+		})
+	}
+}
+
 // A new address must not show as a new root token: everything in Vault depends on that.
 func TestPreviewOfAnUpdateKnowsTheSecrets(t *testing.T) {
 	for resourceType, output := range map[string]string{"VaultInit": "rootToken", "ConsulBootstrap": "token", "NomadBootstrap": "token"} {
