@@ -3,12 +3,9 @@
 package components
 
 import (
-	"bytes"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"maps"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,56 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optpreview"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
-	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// vaultServer is a Vault without TLS, which this test is not about: on the loopback address, for as long as the test runs.
-type vaultServer struct{ address, token string }
-
-func startVault(t *testing.T) vaultServer {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	address := listener.Addr().String()
-	require.NoError(t, listener.Close())
-	v := vaultServer{"http://" + address, "root"}
-
-	var output bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), tool(t, "vault"), "server", "-dev", "-dev-no-store-token", "-log-level=warn",
-		"-dev-root-token-id="+v.token, "-dev-listen-address="+address)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Log(output.String())
-		}
-	})
-	require.Eventually(t, func() bool {
-		response, err := http.Get(v.address + "/v1/sys/health")
-		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
-	}, 30*time.Second, 100*time.Millisecond, "Vault is ready")
-	return v
-}
-
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	binary, err := filepath.Abs(filepath.Join("../.tools/bin", name))
-	require.NoError(t, err)
-	_, err = os.Stat(binary)
-	require.NoError(t, err, "run `tools/build %s`", name)
-	return binary
-}
 
 // issued is what a machine gets from Vault and presents: certificate.ctmpl writes it in this order.
 type issued struct {
@@ -145,7 +100,7 @@ type authorities struct {
 func newAuthorities(t *testing.T, v vaultServer) *authorities {
 	t.Helper()
 	a := &authorities{generations: generations{1, 1, 1, 1, 1, 1, 1}}
-	file, home := filepath.Join(t.TempDir(), "ca.pem"), t.TempDir()
+	file := filepath.Join(t.TempDir(), "ca.pem")
 	program := func(ctx *pulumi.Context) error {
 		trust, err := NewTrust(ctx, "test", &TrustArgs{File: file, Root: a.generations.root, MachineRoot: a.generations.machineRoot})
 		if err != nil {
@@ -155,10 +110,7 @@ func newAuthorities(t *testing.T, v vaultServer) *authorities {
 		if err != nil {
 			return err
 		}
-		inVault := &Vault{site: Site{trust}}
-		inVault.provider, err = vault.NewProvider(ctx, "vault", &vault.ProviderArgs{
-			Address: pulumi.String(v.address), Token: pulumi.String(v.token), CaCertFile: trust.File,
-		})
+		inVault, err := v.declare(ctx, trust)
 		if err != nil {
 			return err
 		}
@@ -171,18 +123,7 @@ func newAuthorities(t *testing.T, v vaultServer) *authorities {
 		})
 		return err
 	}
-	plugins, err := filepath.Abs("../.tools/pulumi/plugins")
-	require.NoError(t, err)
-	require.NoError(t, os.Symlink(plugins, filepath.Join(home, "plugins")))
-	t.Setenv("PATH", filepath.Dir(tool(t, "pulumi"))+string(os.PathListSeparator)+os.Getenv("PATH"))
-	a.Stack, err = auto.UpsertStackInlineSource(t.Context(), "test", "rotation", program,
-		auto.PulumiHome(home), auto.WorkDir(t.TempDir()), auto.SecretsProvider("passphrase"),
-		auto.EnvVars(map[string]string{"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true"}),
-		auto.Project(workspace.Project{
-			Name: tokens.PackageName("rotation"), Runtime: workspace.NewProjectRuntimeInfo("go", nil),
-			Backend: &workspace.ProjectBackend{URL: "file://" + t.TempDir()},
-		}))
-	require.NoError(t, err)
+	a.Stack = newStack(t, program)
 	return a
 }
 
@@ -194,9 +135,7 @@ func (a *authorities) up(t *testing.T, raise func(*generations), options ...optu
 	require.NoError(t, err, up.StdErr)
 	a.root, a.bundle = up.Outputs["root"].Value.(string), up.Outputs["bundle"].Value.(string)
 	a.bootstrap = up.Outputs["bootstrap"].Value.(string)
-	changes := maps.Clone(*up.Summary.ResourceChanges)
-	delete(changes, string(apitype.OpSame))
-	return changes
+	return changes(up)
 }
 
 // The life of a platform's authorities, with Pulumi's providers and a real Vault: nothing that a machine presents is ever not
@@ -278,7 +217,7 @@ func TestImportIsRepeated(t *testing.T) {
 	a.up(t, func(g *generations) { g.intermediates = 2 })
 
 	forget := exec.Command(tool(t, "pulumi"), "state", "delete", "--yes", "--target-dependents", "--stack=test",
-		"urn:pulumi:test::rotation::"+PKIType+"$"+pkiSigned+"::pki-consul")
+		"urn:pulumi:test::products::"+PKIType+"$"+pkiSigned+"::pki-consul")
 	forget.Dir, forget.Env = a.Workspace().WorkDir(), append(os.Environ(), "PULUMI_HOME="+a.Workspace().PulumiHome(), "PULUMI_CONFIG_PASSPHRASE=test")
 	output, err := forget.CombinedOutput()
 	require.NoError(t, err, string(output))
