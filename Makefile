@@ -64,8 +64,8 @@ bench: $(stack) ## Measure up, no change and destroy; figures and a timeline go 
 prove-resume: $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
 	@$(stack) prove-resume $(MOMENTS)
 
-prove-rotation: $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (35 minutes)
-	@$(stack) prove-rotation
+prove-rotation: $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (STEPS="1 5" for some)
+	@$(stack) prove-rotation $(STEPS)
 
 clean: ## Remove what was built here; the cache outside of the checkout stays
 	rm -rf .tools .out

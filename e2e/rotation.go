@@ -12,15 +12,19 @@ import (
 func rotationCommand() *cobra.Command {
 	var brief bool
 	cmd := &cobra.Command{
-		Use:   "prove-rotation",
+		Use:   "prove-rotation [NUMBER…]",
 		Short: "Let everything live for a minute or two, and see that users of the platform notice nothing",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Long:  "Let everything live for a minute or two, and see that users of the platform notice nothing.\nThe steps:\n" + rotation.Steps(),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := stack.Open()
 			if err != nil {
 				return err
 			}
-			return rotation.Prove(cmd.Context(), s, brief, filepath.Join(s.Root, ".out", "rotation"))
+			steps, err := rotation.Choose(args, brief)
+			if err != nil {
+				return err
+			}
+			return rotation.Prove(cmd.Context(), s, steps, filepath.Join(s.Root, ".out", "rotation"))
 		},
 	}
 	cmd.Flags().BoolVar(&brief, "brief", false, "the form that is a part of the tests")

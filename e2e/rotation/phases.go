@@ -23,23 +23,23 @@ const (
 	recovery = time.Minute
 )
 
-func steps() []step {
-	return slices.Concat([]step{
+func steps() []Step {
+	return slices.Concat([]Step{
 		{name: fmt.Sprintf("%d lifetimes go by", lives), run: lifetimesGoBy(lives, renewals)},
 		{name: "the gossip keys change, interrupted and resumed", run: interruptedGossip},
 		{name: "Vault's engines change their tokens", run: rotate("consulEngine", "nomadEngine")},
 		{name: "the intermediate authorities change", run: rotate("intermediates")},
 		{name: "the root changes", run: rotate("root")},
-	}, []step{
+	}, []Step{
 		{name: "Vault is away for longer than everything lives", allowed: withoutVault, run: vaultAway},
-	}, reboots(), []step{
+	}, reboots(), []Step{
 		{name: "a renewal that fails is seen in time", run: failingRenewal},
 	})
 }
 
 // briefSteps are a part of the tests.
-func briefSteps() []step {
-	return []step{
+func briefSteps() []Step {
+	return []Step{
 		{name: "a lifetime goes by", run: lifetimesGoBy(1, 1)},
 		{name: "the gossip keys change", run: gossip},
 	}
@@ -217,8 +217,8 @@ func (p *proof) onServers(ctx context.Context, command ...string) error {
 }
 
 // reboots are a step for each machine.
-func reboots() []step {
-	var all []step
+func reboots() []Step {
+	var all []Step
 	for _, kind := range []struct {
 		pool    string
 		allowed map[string]Allowance
@@ -234,7 +234,7 @@ func reboots() []step {
 			pageHTTP:    {60, "it is asked from a machine that is away, and one allocation is on that machine"},
 		}},
 	} {
-		all = append(all, step{
+		all = append(all, Step{
 			name: "each " + kind.pool + " restarts, one after the other", allowed: kind.allowed,
 			run: func(ctx context.Context, p *proof, phase *Phase) error { return p.rebootAll(ctx, phase, kind.pool) },
 		})

@@ -11,6 +11,8 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"hashistack/e2e/jobs"
@@ -33,8 +35,8 @@ type proof struct {
 	report   *Report
 }
 
-// step is a phase: what happens while the probes go on, and which of them may fail.
-type step struct {
+// Step is a phase: what happens while the probes go on, and which of them may fail.
+type Step struct {
 	name    string
 	allowed map[string]Allowance
 	run     func(ctx context.Context, p *proof, phase *Phase) error
@@ -43,9 +45,38 @@ type step struct {
 // errProblems is returned, wrapped, when something was found that must not be; the report says what.
 var errProblems = errors.New("not as it must be")
 
-// Prove runs the whole proof, from an empty cloud to an empty cloud, and writes what it found to a folder. The brief form
-// sees everything renewed, and rotates the gossip keys.
-func Prove(ctx context.Context, s *stack.Stack, brief bool, folder string) (err error) {
+// Steps lists the steps of the whole proof with their numbers.
+func Steps() string {
+	var list strings.Builder
+	for i, step := range steps() {
+		fmt.Fprintf(&list, "%3d  %s\n", i+1, step.name)
+	}
+	return list.String()
+}
+
+// Choose picks steps by their numbers; without any it is the whole proof, or the brief one, which sees everything renewed
+// and rotates the gossip keys.
+func Choose(numbers []string, brief bool) ([]Step, error) {
+	all := steps()
+	if brief {
+		all = briefSteps()
+	}
+	var chosen []Step
+	for _, text := range numbers {
+		number, err := strconv.Atoi(text)
+		if err != nil || number < 1 || number > len(all) {
+			return nil, fmt.Errorf("a step is a number from 1 to %d, got %q", len(all), text)
+		}
+		chosen = append(chosen, all[number-1])
+	}
+	if len(numbers) == 0 {
+		return all, nil
+	}
+	return chosen, nil
+}
+
+// Prove goes through the steps, from an empty cloud to an empty cloud, and writes what it found to a folder.
+func Prove(ctx context.Context, s *stack.Stack, steps []Step, folder string) (err error) {
 	if err := s.Down(ctx); err != nil {
 		return err
 	}
@@ -61,10 +92,6 @@ func Prove(ctx context.Context, s *stack.Stack, brief bool, folder string) (err 
 		return err
 	}
 	defer p.prober.close()
-	steps := steps()
-	if brief {
-		steps = briefSteps()
-	}
 	for _, step := range steps {
 		if err := p.phase(ctx, step); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -126,7 +153,7 @@ func (p *proof) update(ctx context.Context, args ...string) error {
 }
 
 // phase runs a step, and judges what the probes found meanwhile.
-func (p *proof) phase(ctx context.Context, step step) error {
+func (p *proof) phase(ctx context.Context, step Step) error {
 	fmt.Fprintf(p.stack.Out, "\n--- %s\n", step.name)
 	phase := &Phase{Name: step.name, Allowed: step.allowed}
 	p.report.Phases = append(p.report.Phases, phase)

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -97,4 +98,17 @@ func TestSettingsKeepTheRestOfTheConfiguration(t *testing.T) {
 		"hashistack:lifetimes":   map[string]any{"certificate": "1m0s", "login": "1m0s", "token": "1m0s", "tokenMax": "2m0s", "workload": "1m0s"},
 		"hashistack:generations": map[string]any{"root": 3, "consulGossip": 2},
 	}}, file)
+}
+
+func TestChoose(t *testing.T) {
+	all, err := Choose(nil, false)
+	require.NoError(t, err)
+	assert.Len(t, all, len(steps()))
+	some, err := Choose([]string{"3", "1"}, false)
+	require.NoError(t, err)
+	assert.Equal(t, []string{steps()[2].name, steps()[0].name}, []string{some[0].name, some[1].name})
+	for _, wrong := range []string{"0", "99", "one"} {
+		_, err := Choose([]string{wrong}, false)
+		require.ErrorContains(t, err, fmt.Sprintf("got %q", wrong))
+	}
 }

@@ -16,5 +16,7 @@ func TestRotation(t *testing.T) {
 	s, err := stack.Open()
 	require.NoError(t, err)
 	require.False(t, s.IsUp(), "a local stack is up: run `make down` first")
-	require.NoError(t, rotation.Prove(t.Context(), s, true, t.TempDir()))
+	steps, err := rotation.Choose(nil, true)
+	require.NoError(t, err)
+	require.NoError(t, rotation.Prove(t.Context(), s, steps, t.TempDir()))
 }
