@@ -30,6 +30,7 @@ func steps() []Step {
 		{name: "Vault's engines change their tokens", run: rotate("consulEngine", "nomadEngine")},
 		{name: "the intermediate authorities change", run: rotate("intermediates")},
 		{name: "the root changes", run: rotate("root")},
+		{name: "every machine logs in to Vault anew", run: newLogins},
 	}, []Step{
 		{name: "Vault is away for longer than everything lives", allowed: withoutVault, run: vaultAway},
 	}, reboots(), []Step{
@@ -151,6 +152,19 @@ func asked[T any](ctx context.Context, what string, ask func(context.Context) (T
 		return err
 	})
 	return answer, err
+}
+
+// newLogins ends Vault Agent's login on every machine, one after the other. What was issued under the old login ends with
+// that one, within a lifetime, and must be replaced before.
+func newLogins(ctx context.Context, p *proof, phase *Phase) error {
+	return p.leftAlone(ctx, phase, func() error {
+		for _, machine := range p.machines {
+			if _, err := p.stack.OnMachine(ctx, machine, "systemctl", "restart", "vault-agent"); err != nil {
+				return fmt.Errorf("on %s: %w", machine, err)
+			}
+		}
+		return p.use(ctx, p.settings.lifetimes.longest())
+	})
 }
 
 // withoutVault is what may fail while Vault is away for longer than certificates live. The sample job's page must not.

@@ -188,8 +188,8 @@ func TestConsulTemplateAccepts(t *testing.T) {
 // The drop-ins are judged on top of units with nothing but a command: the packages' own are not at hand.
 func TestSystemdAccepts(t *testing.T) {
 	onDisk(t, func(t *testing.T, root string, _ Cluster, m Machine) {
-		units := []string{"vault-agent.service", "consul-template.service", "consul-template.path", "metadata-guard.service",
-			"credentials.service", "credentials.timer"}
+		units := []string{"vault-agent.service", "consul-template.service", "consul-template.path", "consul-template-login.path",
+			"consul-template-login.service", "metadata-guard.service", "credentials.service", "credentials.timer"}
 		packaged := []string{"consul"}
 		if m.has(RoleVault) {
 			packaged = append(packaged, "vault")
@@ -206,7 +206,7 @@ func TestSystemdAccepts(t *testing.T) {
 			units = append(units, name+".service")
 		}
 		for _, binary := range []string{
-			"/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft", "/bin/kill", "/usr/bin/kill",
+			"/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft", "/bin/kill", "/usr/bin/kill", "/bin/sh",
 		} {
 			require.NoError(t, os.MkdirAll(filepath.Dir(root+binary), 0o700))
 			require.NoError(t, os.WriteFile(root+binary, nil, 0o700))

@@ -89,7 +89,7 @@ func packages(c Cluster, m Machine) []cloudinit.Package {
 // commands run once all packages and files are there. Nothing waits: a unit that lacks an input stays down until
 // consul-template has written it.
 func commands(m Machine) [][]string {
-	start := []string{"metadata-guard.service", "vault-agent.service", "consul-template.path", "credentials.timer"}
+	start := []string{"metadata-guard.service", "vault-agent.service", "consul-template.path", "consul-template-login.path", "credentials.timer"}
 	enable := []string{"consul.service"}
 	hold := []string{"consul", "consul-template", "vault"}
 	if m.has(RoleVault) {

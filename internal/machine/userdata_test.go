@@ -110,7 +110,7 @@ func TestUserDataIsTheConfigCompressed(t *testing.T) {
 			userData, err := UserData(c.Cluster, c.Machine)
 			require.NoError(t, err)
 			t.Logf("%d bytes", len(userData))
-			assert.Less(t, len(userData), cloudinit.Limit*7/8)
+			assert.Less(t, len(userData), cloudinit.Limit*15/16)
 
 			require.True(t, strings.HasPrefix(userData, "#cloud-config\n"))
 			var got struct {
