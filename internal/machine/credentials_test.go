@@ -138,6 +138,22 @@ func TestCredentialsWithoutVault(t *testing.T) {
 	assert.Contains(t, says, "critical: the login to Vault has -")
 }
 
+// Another lifetime of logins shows with the next renewal.
+func TestCredentialsAfterAnotherLifetime(t *testing.T) {
+	h := newHolder(t)
+	for _, step := range []struct{ ttl, want string }{
+		{"900", "passing: the login to Vault has 900 s of 1000 s left"},
+		{"200", "warning: the login to Vault has 200 s of 1000 s left"},
+		{"400", "passing: the login to Vault has 400 s of 400 s left"}, // renewed, for less than before
+		{"350", "passing: the login to Vault has 350 s of 400 s left"},
+		{"5000", "passing: the login to Vault has 5000 s of 5000 s left"},
+	} {
+		h.vault(t, `printf '{\n    "creation_ttl": 1000,\n    "ttl": `+step.ttl+`\n}\n'`)
+		_, says := h.check(t)
+		assert.Contains(t, says, step.want)
+	}
+}
+
 // Nobody takes silence for good news.
 func TestCredentialsThatNobodyLooksAt(t *testing.T) {
 	h := newHolder(t)
