@@ -100,23 +100,30 @@ func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.
 		}
 		return args.File, os.WriteFile(args.File, []byte(pem), 0o600)
 	}).(pulumi.StringOutput)
-	t.signing.certificate.ValidityEndTime.ApplyT(func(end string) string {
-		if warning := expiryWarning(t.signing.name, end, time.Now()); warning != "" {
+	t.warnOfExpiry(ctx, t.signing, "root")
+	if t.machine != t.signing {
+		t.warnOfExpiry(ctx, t.machine, "machineRoot")
+	}
+	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"bundle": t.Bundle})
+}
+
+// warnOfExpiry warns, in the last year of a root that is in use, of its end, and names the generation to raise.
+func (t *Trust) warnOfExpiry(ctx *pulumi.Context, r *root, generation string) {
+	r.certificate.ValidityEndTime.ApplyT(func(end string) string {
+		if warning := expiryWarning(r.name, generation, end, time.Now()); warning != "" {
 			_ = ctx.Log.Warn(warning, &pulumi.LogArgs{Resource: t}) // it goes on without
 		}
 		return end
 	})
-	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"bundle": t.Bundle})
 }
 
-// expiryWarning is what there is to say about the end of the signing root. What it signs lives for years.
-func expiryWarning(name, end string, now time.Time) string {
+func expiryWarning(name, generation, end string, now time.Time) string {
 	expiry, err := time.Parse(time.RFC3339, end)
 	switch {
 	case err != nil:
 		return fmt.Sprintf("nobody can tell when root %s expires: %v", name, err)
 	case expiry.Sub(now) < rootWarningHours*time.Hour:
-		return fmt.Sprintf("root %s expires on %s: raise generations.root, as RUNBOOK.md says", name, expiry.Format(time.DateOnly))
+		return fmt.Sprintf("root %s expires on %s: raise generations.%s, as RUNBOOK.md says", name, expiry.Format(time.DateOnly), generation)
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/internals"
 	"github.com/stretchr/testify/assert"
@@ -155,12 +156,18 @@ func assertClientsTrust(t *testing.T, p *platform, roots string) {
 
 func TestRootExpiry(t *testing.T) {
 	now := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
-	assert.Empty(t, expiryWarning("test", "2031-01-02T00:00:00Z", now))
-	assert.Equal(t, "root test expires on 2030-12-31: raise generations.root, as RUNBOOK.md says", expiryWarning("test", "2030-12-31T00:00:00Z", now))
-	assert.Contains(t, expiryWarning("test", "soon", now), "nobody can tell when root test expires")
+	assert.Empty(t, expiryWarning("test", "root", "2031-01-02T00:00:00Z", now))
+	assert.Equal(t, "root test expires on 2030-12-31: raise generations.root, as RUNBOOK.md says", expiryWarning("test", "root", "2030-12-31T00:00:00Z", now))
+	assert.Contains(t, expiryWarning("test", "root", "soon", now), "nobody can tell when root test expires")
 
 	p := emptyPlatform(t)
 	p.Outputs["tls:index/selfSignedCert:SelfSignedCert"]["validityEndTime"] = text("2001-01-01T00:00:00Z")
 	p.Run(t, p.declareGround)
 	assert.Equal(t, []string{"root test expires on 2001-01-01: raise generations.root, as RUNBOOK.md says"}, p.Warnings())
+
+	p = emptyPlatform(t)
+	p.generations.root = 2
+	p.Outputs["tls:index/selfSignedCert:SelfSignedCert::test"] = resource.PropertyMap{"validityEndTime": text("2001-01-01T00:00:00Z")}
+	p.Run(t, p.declareGround)
+	assert.Equal(t, []string{"root test expires on 2001-01-01: raise generations.machineRoot, as RUNBOOK.md says"}, p.Warnings())
 }
