@@ -4,14 +4,14 @@ package components
 
 import (
 	"crypto/x509"
-	"encoding/json"
 	"encoding/pem"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -23,64 +23,68 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// issued is what a machine gets from Vault and presents: certificate.ctmpl writes it in this order.
-type issued struct {
-	Certificate string   `json:"certificate"`
-	CAChain     []string `json:"ca_chain"`
-}
+// issued is what a machine presents: its certificate and the authorities up to the root.
+type issued []*x509.Certificate
 
-// issue asks as a Consul server's consul-template does.
+// issue gets a certificate as a Consul server does, with consul-template and the machines' own template.
 func (v vaultServer) issue(t *testing.T) issued {
 	t.Helper()
-	body := strings.NewReader(`{"common_name": "server.fsn1.consul", "alt_names": "localhost", "ip_sans": "127.0.0.1"}`)
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.address+"/v1/pki-consul/issue/server", body)
+	source, bundle := filepath.Join(t.TempDir(), "certificate.ctmpl"), filepath.Join(t.TempDir(), "consul.pem")
+	machines, err := template.New("certificate.ctmpl").Delims("[[", "]]").Funcs(template.FuncMap{
+		"quote": strconv.Quote, "join": func(s []string) string { return strings.Join(s, ",") },
+	}).ParseFiles("../internal/machine/templates/certificate.ctmpl")
 	require.NoError(t, err)
-	request.Header.Set("X-Vault-Token", v.token)
-	response, err := http.DefaultClient.Do(request)
+	file, err := os.Create(source)
 	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	var answer struct {
-		Errors []string
-		Data   issued
-	}
-	require.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
-	require.Empty(t, answer.Errors)
-	return answer.Data
+	require.NoError(t, machines.Execute(file, map[string]any{
+		"Path": "pki-consul/issue/server", "CommonName": "server.fsn1.consul",
+		"AltNames": []string{"localhost"}, "Addresses": []string{"127.0.0.1"},
+	}))
+	require.NoError(t, file.Close())
+	output, err := exec.CommandContext(t.Context(), tool(t, "consul-template"), "-once", "-vault-addr="+v.address,
+		"-vault-token="+v.token, "-vault-renew-token=false", "-template="+source+":"+bundle).CombinedOutput()
+	require.NoError(t, err, string(output))
+	content, err := os.ReadFile(bundle)
+	require.NoError(t, err)
+	return parse(t, string(content))
 }
 
-// names are the subjects of the certificates, in order.
-func (c issued) names(t *testing.T) []string {
-	t.Helper()
+// names are the subjects, in order.
+func (c issued) names() []string {
 	var names []string
-	for _, certificate := range parse(t, append([]string{c.Certificate}, c.CAChain...)...) {
+	for _, certificate := range c {
 		names = append(names, certificate.Subject.CommonName)
 	}
 	return names
 }
 
-// verifiedBy is what somebody says to the certificates who trusts nothing but the roots.
-func (c issued) verifiedBy(t *testing.T, roots ...string) error {
+// verifiedBy is what somebody says to it who trusts nothing but the roots.
+func (c issued) verifiedBy(t *testing.T, roots string) error {
 	t.Helper()
 	options := x509.VerifyOptions{
 		Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, root := range parse(t, roots...) {
+	for _, root := range parse(t, roots) {
 		options.Roots.AddCert(root)
 	}
-	for _, authority := range parse(t, c.CAChain...) {
+	for _, authority := range c[1:] {
 		options.Intermediates.AddCert(authority)
 	}
-	_, err := parse(t, c.Certificate)[0].Verify(options)
+	_, err := c[0].Verify(options)
 	return err
 }
 
-func parse(t *testing.T, certificates ...string) []*x509.Certificate {
+// parse reads the certificates of a file.
+func parse(t *testing.T, content string) []*x509.Certificate {
 	t.Helper()
 	var all []*x509.Certificate
-	for rest := []byte(strings.Join(certificates, "\n")); ; {
+	for rest := []byte(content); ; {
 		var block *pem.Block
 		if block, rest = pem.Decode(rest); block == nil {
 			return all
+		}
+		if block.Type != "CERTIFICATE" {
+			continue // a key
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		require.NoError(t, err)
@@ -148,13 +152,13 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	require.NoError(t, err)
 	root1, bootstrap := a.root, a.bootstrap
 	first := v.issue(t)
-	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul"}, first.names(t))
+	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul"}, first.names())
 	require.NoError(t, first.verifiedBy(t, root1))
 
 	assert.Equal(t, map[string]int{"replace": 9, "update": 3}, a.up(t, func(g *generations) { g.intermediates = 2 }),
 		"of each mount request, signature and import; and the choice of its default issuer")
 	second := v.issue(t)
-	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2"}, second.names(t))
+	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2"}, second.names())
 	require.NoError(t, second.verifiedBy(t, root1))
 
 	a.generations.root = 2
@@ -168,7 +172,7 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	assert.Equal(t, root1, a.bundle, "clients stay as they are")
 	assert.Equal(t, bootstrap, a.bootstrap, "machines stay as they are")
 	third := v.issue(t)
-	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-2 root"}, third.names(t))
+	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-2 root"}, third.names())
 	require.NoError(t, third.verifiedBy(t, root1), "a machine of before")
 	require.NoError(t, third.verifiedBy(t, root2), "a machine that will carry the new root")
 	for name, old := range map[string]issued{"the first": first, "the second": second} {
@@ -181,14 +185,14 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 
 	assert.Equal(t, map[string]int{"replace": 1}, a.up(t, func(g *generations) { g.machineRoot = 2 }))
 	assert.Equal(t, root1+root2, a.bundle)
-	require.NoError(t, issued{Certificate: a.bootstrap}.verifiedBy(t, root2))
+	require.NoError(t, issued(parse(t, a.bootstrap)).verifiedBy(t, root2))
 	_, err = a.Preview(t.Context(), optpreview.Refresh(), optpreview.ExpectNoChanges())
 	require.NoError(t, err)
 
 	assert.Equal(t, map[string]int{"create": 4, "replace": 9, "update": 3, "delete": 4}, a.up(t, func(g *generations) { g.root = 3 }))
 	assert.Equal(t, root2, a.bundle, "the first root is gone")
 	fourth := v.issue(t)
-	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-3 root", "test-2 root"}, fourth.names(t))
+	assert.Equal(t, []string{"server.fsn1.consul", "pki-consul-2", "test-3 root", "test-2 root"}, fourth.names())
 	require.NoError(t, fourth.verifiedBy(t, root2))
 	require.NoError(t, fourth.verifiedBy(t, a.root))
 }
@@ -203,9 +207,9 @@ func TestIntermediateIsRenewed(t *testing.T) {
 		a.up(t, func(*generations) {}, optup.Replace([]string{"**:LocallySignedCert::pki-consul"})))
 	after := v.issue(t)
 	require.NoError(t, after.verifiedBy(t, a.bundle))
-	assert.Equal(t, before.names(t), after.names(t))
-	assert.Equal(t, parse(t, before.CAChain[0])[0].PublicKey, parse(t, after.CAChain[0])[0].PublicKey)
-	assert.NotEqual(t, before.CAChain, after.CAChain)
+	assert.Equal(t, before.names(), after.names())
+	assert.Equal(t, before[1].PublicKey, after[1].PublicKey)
+	assert.NotEqual(t, before[1].SerialNumber, after[1].SerialNumber)
 }
 
 // When an update ends between an import and its record, the next one imports what Vault has already.
@@ -222,7 +226,7 @@ func TestImportIsRepeated(t *testing.T) {
 	output, err := forget.CombinedOutput()
 	require.NoError(t, err, string(output))
 	assert.Equal(t, map[string]int{"create": 4}, a.up(t, func(*generations) {}), "import, default issuer and two roles")
-	assert.Equal(t, "pki-consul-2", v.issue(t).names(t)[1])
+	assert.Equal(t, "pki-consul-2", v.issue(t).names()[1])
 	require.NoError(t, before.verifiedBy(t, a.bundle))
 	assert.Empty(t, a.up(t, func(*generations) {}))
 }
