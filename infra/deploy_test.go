@@ -70,6 +70,34 @@ func TestDeployProduction(t *testing.T) {
 	}
 }
 
+// Every number of hashistack:generations reaches what it numbers.
+func TestDeployGenerations(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	raw["hashistack:generations"] = `{"consulGossip": 2, "nomadGossip": 3, "consulEngine": 4, "nomadEngine": 5,
+		"intermediates": 6, "root": 8, "machineRoot": 7}`
+	encoded, err := json.Marshal(raw)
+	require.NoError(t, err)
+	t.Setenv(pulumi.EnvConfig, string(encoded))
+	t.Chdir(t.TempDir())
+	recorder := &pulumitest.Recorder{Outputs: computed()}
+	recorder.Outputs["tls:index/privateKey:PrivateKey::hashistack-7"] = resource.PropertyMap{"privateKeyPem": resource.MakeSecret(resource.NewStringProperty("key 7"))}
+	recorder.Outputs["tls:index/privateKey:PrivateKey::hashistack-8"] = resource.PropertyMap{"privateKeyPem": resource.MakeSecret(resource.NewStringProperty("key 8"))}
+	recorder.Run(t, Deploy)
+
+	for _, want := range []struct{ typeToken, name, input, value string }{
+		{"random:index/randomBytes:RandomBytes", "gossip/consul", "keepers.generation", "2"},
+		{"random:index/randomBytes:RandomBytes", "gossip/nomad", "keepers.generation", "3"},
+		{"consul:index/aclToken:AclToken", "vault", "description", "Vault's Consul secret engine-4"},
+		{"nomad:index/aclToken:AclToken", "vault", "name", "Vault's Nomad secret engine-5"},
+		{"vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest", "pki-nomad", "commonName", "pki-nomad-6"},
+		{"tls:index/locallySignedCert:LocallySignedCert", "pki-nomad", "caPrivateKeyPem", "key 8"},
+		{"tls:index/locallySignedCert:LocallySignedCert", "server-1", "caPrivateKeyPem", "key 7"},
+	} {
+		assert.Equal(t, want.value, recorder.One(t, want.typeToken, want.name).Input(want.input), "%s of %s", want.input, want.typeToken)
+	}
+}
+
 func TestDeployRefusesBeforeAnythingIsDeclared(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "")
 	t.Setenv(pulumi.EnvConfig, `{"hashistack:location": "fsn1"}`)
