@@ -183,7 +183,8 @@ func TestAuthoritiesAreReplacedWithoutAGap(t *testing.T) {
 	stranger.up(t, func(*generations) {})
 	require.Error(t, third.verifiedBy(t, stranger.root))
 
-	assert.Equal(t, map[string]int{"replace": 1}, a.up(t, func(g *generations) { g.machineRoot = 2 }))
+	assert.Equal(t, map[string]int{"replace": 1}, a.up(t, func(g *generations) { g.machineRoot = 2 },
+		optup.Target([]string{"**::server-1"}), optup.TargetDependents()), "as RUNBOOK.md says")
 	assert.Equal(t, root1+root2, a.bundle)
 	require.NoError(t, issued(parse(t, a.bootstrap)).verifiedBy(t, root2))
 	_, err = a.Preview(t.Context(), optpreview.Refresh(), optpreview.ExpectNoChanges())
