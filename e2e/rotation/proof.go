@@ -155,7 +155,7 @@ func (p *proof) update(ctx context.Context, args ...string) error {
 // phase runs a step, and judges what the probes found meanwhile.
 func (p *proof) phase(ctx context.Context, step Step) error {
 	fmt.Fprintf(p.stack.Out, "\n--- %s\n", step.name)
-	phase := &Phase{Name: step.name, Allowed: step.allowed}
+	phase := &Phase{Name: step.name, Allowed: maps.Clone(step.allowed)}
 	p.report.Phases = append(p.report.Phases, phase)
 	began, elsewhere := time.Now(), p.users.elsewhere.Load()
 	failed := step.run(ctx, p, phase)
@@ -169,6 +169,7 @@ func (p *proof) phase(ctx context.Context, step Step) error {
 	if phase.Probes, err = p.prober.between(ctx, began, ended); err != nil {
 		return err
 	}
+	phase.allowElections(ended.Sub(began))
 	phase.judge()
 	if failed != nil {
 		phase.problem("%v", failed)
