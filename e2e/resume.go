@@ -53,7 +53,7 @@ func proveResume(ctx context.Context, s *stack.Stack, chosen map[int]bool) error
 		}
 		verdict := "came up"
 		if err != nil {
-			verdict = "FAILED"
+			verdict = "FAILED: " + err.Error()
 			failed = append(failed, fmt.Errorf("%s: %w", moment.Name, err))
 		}
 		verdicts = append(verdicts, fmt.Sprintf("%s: %s (%.0f s)", title, verdict, time.Since(start).Seconds()))
