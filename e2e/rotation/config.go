@@ -30,9 +30,9 @@ var short = lifetimes{
 	Certificate: time.Minute, Login: time.Minute, Token: time.Minute, TokenMax: 2 * time.Minute, Workload: time.Minute,
 }
 
-// slow lives are long enough for a person to see a warning between its coming and its end.
+// slow lives are long enough to be looked at, twice a minute, in their last quarter.
 var slow = lifetimes{
-	Certificate: 4 * time.Minute, Login: 4 * time.Minute, Token: 4 * time.Minute, TokenMax: 8 * time.Minute, Workload: 4 * time.Minute,
+	Certificate: 6 * time.Minute, Login: 6 * time.Minute, Token: 6 * time.Minute, TokenMax: 12 * time.Minute, Workload: 6 * time.Minute,
 }
 
 // settings are what the proof changes in the stack's configuration from one update to the next.

@@ -319,7 +319,7 @@ func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
 	if _, err := p.stack.OnMachine(ctx, machine, "bash", "-c", cut); err != nil {
 		return err
 	}
-	if err := poll.Until(ctx, 2*slow.longest(), "Consul to show that "+machine+" renews nothing", func(ctx context.Context) error {
+	if err := poll.Until(ctx, slow.longest(), "Consul to show that "+machine+" renews nothing", func(ctx context.Context) error {
 		states, err := credentials(ctx, client)
 		if err == nil && states[machine] == "passing" {
 			err = errors.New("it is still passing")
