@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -143,12 +144,22 @@ func (r *running) readdress(s *hcloud.Server) *hcloud.Server {
 	return s
 }
 
+// lastPort is the last port that was handed out. It starts below those that the kernel gives to outgoing connections: the
+// local cloud listens late, after it has built an image perhaps, and one of them could have taken its port by then.
+var lastPort = 18579
+
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, l.Close()) }()
-	return l.Addr().String()
+	for lastPort < 19000 {
+		lastPort++
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(lastPort))
+		if l, err := net.Listen("tcp", address); err == nil {
+			require.NoError(t, l.Close())
+			return address
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // TestServeOnDocker goes through the life of a server on real machines: boot, firewall, restart of the local cloud, power
