@@ -25,6 +25,14 @@ func (l lifetimes) longest() time.Duration {
 	return max(l.Certificate, l.Login, l.Token, l.TokenMax, l.Workload)
 }
 
+// text is as the configuration has them.
+func (l lifetimes) text() map[string]string {
+	return map[string]string{
+		"certificate": l.Certificate.String(), "login": l.Login.String(), "token": l.Token.String(),
+		"tokenMax": l.TokenMax.String(), "workload": l.Workload.String(),
+	}
+}
+
 // short lives are over while one looks.
 var short = lifetimes{
 	Certificate: time.Minute, Login: time.Minute, Token: time.Minute, TokenMax: 2 * time.Minute, Workload: time.Minute,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,7 +103,7 @@ func (p *Phase) print(w io.Writer) {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\t\n", c.Credential, c.Machines, c.Fewest, c.Most)
 	}
 	_ = table.Flush() // what writes to the terminal cannot do anything about it
-	for _, name := range slices.Sorted(keys(p.Allowed)) {
+	for _, name := range slices.Sorted(maps.Keys(p.Allowed)) {
 		fmt.Fprintf(w, "may fail: %s: %s\n", name, p.Allowed[name].Why)
 	}
 	for _, note := range p.Notes {
