@@ -14,7 +14,7 @@ const journalLines = 15
 // units are what to look at on a machine when a resource of a provider failed.
 var units = map[string][]string{
 	"hcloud":     {"cloud-init-local", "cloud-init", "cloud-config", "cloud-final"},
-	"hashistack": {"cloud-final", "vault", "vault-agent", "consul-template", "consul", "nomad"},
+	"hashistack": {"cloud-init-local", "cloud-init", "cloud-config", "cloud-final", "vault", "vault-agent", "consul-template", "consul", "nomad"},
 	"vault":      {"vault", "vault-agent", "consul-template"},
 	"consul":     {"consul", "consul-template", "vault-agent"},
 	"nomad":      {"nomad", "consul-template", "consul"},
