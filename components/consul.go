@@ -2,8 +2,10 @@ package components
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
 	vaultconsul "github.com/pulumi/pulumi-vault/sdk/v6/go/vault/consul"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -120,15 +122,13 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 	if err != nil {
 		return fmt.Errorf("create the Consul engine's token: %w", err)
 	}
-	secret := consul.GetAclTokenSecretIdOutput(ctx, consul.GetAclTokenSecretIdOutputArgs{AccessorId: token.AccessorId},
-		pulumi.Parent(c), pulumi.Provider(c.provider)).SecretId()
 	c.engine, err = vaultconsul.NewSecretBackend(ctx, vaultpath.ConsulEngine, &vaultconsul.SecretBackendArgs{
 		Path: pulumi.String(vaultpath.ConsulEngine),
 		// Every Vault talks to the Consul agent on its own machine.
 		Address:                pulumi.Sprintf("localhost:%d", consulPort),
 		Scheme:                 pulumi.String("https"),
 		CaCert:                 args.Trust.Bundle,
-		Token:                  pulumi.ToSecret(secret).(pulumi.StringOutput),
+		Token:                  c.secretOf(ctx, token, args.Vault),
 		DefaultLeaseTtlSeconds: pulumi.Int(seconds(operatorTTL)),
 		MaxLeaseTtlSeconds:     pulumi.Int(seconds(max(args.TokenMaxTTL, operatorMaxTTL))),
 	}, args.Vault.inside(c)...)
@@ -143,6 +143,30 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 		return err
 	}
 	return c.role(ctx, args.Vault, "deployer", "deployer", operatorTTL, operatorMaxTTL, deployer)
+}
+
+// certificatePatience is how long Consul may take to get a certificate from a Vault that has just been unsealed.
+const certificatePatience = 2 * time.Minute
+
+// secretOf is the secret of a token, which Consul's provider has no output for: every update asks Consul, also the one that
+// unseals Vault. While Vault was sealed Consul's certificate may have expired, so its answer is waited for.
+func (c *Consul) secretOf(ctx *pulumi.Context, token *consul.AclToken, v *Vault) pulumi.StringOutput {
+	secret := pulumi.All(token.AccessorId, v.provider.URN()).ApplyT(func(known []any) (string, error) {
+		return backoff.Retry(ctx.Context(), func() (string, error) {
+			found, err := consul.GetAclTokenSecretId(ctx, &consul.GetAclTokenSecretIdArgs{AccessorId: known[0].(string)},
+				pulumi.Parent(c), pulumi.Provider(c.provider))
+			switch {
+			case err == nil:
+				return found.SecretId, nil
+			case ctx.DryRun(), !strings.Contains(err.Error(), "certificate"):
+				return "", backoff.Permanent(err)
+			}
+			return "", err
+		}, backoff.WithMaxElapsedTime(certificatePatience), backoff.WithNotify(func(err error, _ time.Duration) {
+			_ = ctx.Log.Info(fmt.Sprintf("waiting for Consul to get a valid certificate: %v", err), &pulumi.LogArgs{Resource: c, Ephemeral: true})
+		}))
+	}).(pulumi.StringOutput)
+	return pulumi.ToSecret(secret).(pulumi.StringOutput)
 }
 
 // machineRoles declares what machines may ask the engine for.

@@ -1,6 +1,7 @@
 package components
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -35,6 +36,21 @@ func TestConsulBootstrap(t *testing.T) {
 	assertInputs(t, provider, want{
 		"address": "https://203.0.113.1:8501", "scheme": "https", "caPem": rootPEM, "insecureHttps": nil,
 	})
+}
+
+// While Vault was sealed Consul's certificate may have expired; the update that unseals Vault waits for another. Whatever else
+// Consul says, it says at once.
+func TestConsulEngineWaitsForACertificate(t *testing.T) {
+	const look = "consul:index/getAclTokenSecretId:getAclTokenSecretId"
+	p := emptyPlatform(t)
+	p.Refusals = map[string][]error{look: {errors.New("tls: failed to verify certificate: x509: certificate has expired")}}
+	p.Run(t, p.declare)
+	assertSecret(t, p.One(t, "vault:consul/secretBackend:SecretBackend", "consul"), "token", consulEngine)
+	assert.Empty(t, p.Refusals[look])
+
+	p = emptyPlatform(t)
+	p.Refusals = map[string][]error{look: {errors.New("403: Permission denied")}}
+	require.ErrorContains(t, p.RunErr(t, p.declare), "Permission denied")
 }
 
 // A key is installed, then shared, then used: whoever joins meanwhile is understood.

@@ -124,6 +124,8 @@ type Recorder struct {
 	// Outputs adds to a resource's outputs what a provider would compute: by type token, or by type token and name,
 	// "type::name", where resources of one type differ.
 	Outputs map[string]resource.PropertyMap
+	// Refusals are what look-ups of a type token answer before they answer what is asked, one after the other.
+	Refusals map[string][]error
 	// Exports are the stack's outputs, once the code has run.
 	Exports resource.PropertyMap
 
@@ -180,6 +182,12 @@ func urn(parent, typeToken, name string) string {
 
 // Call answers the look-ups of the program.
 func (r *Recorder) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	if refusals := r.Refusals[args.Token]; len(refusals) > 0 {
+		r.Refusals[args.Token] = refusals[1:]
+		return nil, refusals[0]
+	}
 	outputs := args.Args.Copy()
 	for key, value := range r.Outputs[args.Token] {
 		outputs[key] = value
