@@ -225,6 +225,10 @@ func (p *proof) onServers(ctx context.Context, command ...string) error {
 // withoutServer and withoutClient are what may fail while one machine after the other restarts.
 var (
 	withoutServer = map[string]Allowance{
+		consulAPI:   {15, "when the leader restarts, until the others have elected another"},
+		nomadAPI:    {15, "when the leader restarts, until the others have elected another"},
+		vaultAPI:    {15, "when the active Vault restarts, until another has taken over"},
+		engines:     {15, "when a leader or the active Vault restarts, until another has taken over"},
 		consulAgent: {20, "one machine in five is away"},
 		consulDNS:   {20, "one machine in five is away"},
 		pageHTTP:    {20, "it is asked from a machine that is away"},
