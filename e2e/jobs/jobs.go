@@ -222,6 +222,9 @@ func (s *Sample) Denied(ctx context.Context) (reason string, err error) {
 	return reason, err
 }
 
+// Events are what the allocations of the sample job say of themselves.
+func (s *Sample) Events(ctx context.Context) string { return s.events(ctx, "page") }
+
 // events are what the tasks of a job's allocations say of themselves, the newest allocation's last event first.
 func (s *Sample) events(ctx context.Context, job string) string {
 	allocations, _, err := s.nomad.Jobs().Allocations(job, true, (&nomad.QueryOptions{}).WithContext(ctx))

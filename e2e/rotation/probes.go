@@ -55,8 +55,8 @@ type users struct {
 	stack     *stack.Stack
 	outputs   *stack.Outputs
 	sample    *jobs.Sample
-	pages     []string // addresses of the sample job's allocations
-	password  string   // the prober's in Vault
+	pages     atomic.Pointer[[]string] // addresses of the sample job's allocations
+	password  string                   // the prober's in Vault
 	machines  []string
 	servers   []string
 	elsewhere atomic.Int64 // probes that another than the first server answered
@@ -243,7 +243,7 @@ done`
 func (u *users) onMachine(ctx context.Context, tick int, record func(string, error)) {
 	machine := u.machines[tick%len(u.machines)]
 	input := strings.NewReader(u.outputs.ConsulToken + "\n" + u.sample.Greeting + "\n")
-	out, err := u.stack.OnMachineWith(ctx, input, machine, append([]string{"bash", "-c", probeScript, "probe"}, u.pages...)...)
+	out, err := u.stack.OnMachineWith(ctx, input, machine, append([]string{"bash", "-c", probeScript, "probe"}, *u.pages.Load()...)...)
 	names := map[string]string{"agent": consulAgent, "dns": consulDNS, "page": pageHTTP}
 	if err != nil {
 		for _, name := range slices.Sorted(maps.Values(names)) {

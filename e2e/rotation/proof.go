@@ -92,12 +92,16 @@ func Prove(ctx context.Context, s *stack.Stack, steps []Step, folder string) (er
 		return err
 	}
 	defer p.prober.close()
+	var failed []error
 	for _, step := range steps {
 		if err := p.phase(ctx, step); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+			failed = append(failed, fmt.Errorf("%s: %w", step.name, err))
+		}
+		if ctx.Err() != nil {
+			break
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // begin brings the platform up and starts to use it.
@@ -130,17 +134,27 @@ func (p *proof) begin(ctx context.Context) error {
 	if err := p.users.prepare(ctx); err != nil {
 		return err
 	}
-	allocations, err := p.allocations(ctx)
-	if err != nil {
+	if err := p.findPages(ctx); err != nil {
 		return err
-	}
-	for _, allocation := range allocations {
-		p.users.pages = append(p.users.pages, allocation.Address)
 	}
 	p.watch = newWatch(p.stack, p.machines)
 	p.prober = startProber(ctx, append(p.users.probes(), p.watch.probe)...)
 	_, err = p.settled(ctx, time.Now(), 2*time.Minute)
 	return err
+}
+
+// findPages tells the prober where the allocations of the sample job are.
+func (p *proof) findPages(ctx context.Context) error {
+	allocations, err := p.allocations(ctx)
+	if err != nil {
+		return err
+	}
+	var pages []string
+	for _, allocation := range allocations {
+		pages = append(pages, allocation.Address)
+	}
+	p.users.pages.Store(&pages)
+	return nil
 }
 
 // update is `pulumi up` with the settings as they are now.
@@ -157,6 +171,9 @@ func (p *proof) phase(ctx context.Context, step Step) error {
 	fmt.Fprintf(p.stack.Out, "\n--- %s\n", step.name)
 	phase := &Phase{Name: step.name, Allowed: maps.Clone(step.allowed)}
 	p.report.Phases = append(p.report.Phases, phase)
+	if err := p.findPages(ctx); err != nil {
+		return err
+	}
 	began, elsewhere := time.Now(), p.users.elsewhere.Load()
 	failed := step.run(ctx, p, phase)
 	ended := time.Now()
@@ -173,6 +190,9 @@ func (p *proof) phase(ctx context.Context, step Step) error {
 	phase.judge()
 	if failed != nil {
 		phase.problem("%v", failed)
+	}
+	if len(phase.Problems) > 0 {
+		phase.note("the sample job says: %s", p.sample.Events(ctx))
 	}
 	phase.print(p.stack.Out)
 	if len(phase.Problems) > 0 {
