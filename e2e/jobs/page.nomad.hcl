@@ -7,6 +7,13 @@ job "page" {
       min_healthy_time = "2s" # a passing check of the page says all there is to say
     }
 
+    # Servers that do not hear of a client leave its allocations where they are, for so long. Otherwise they would give them up
+    # within seconds, and a client whose certificate has expired because Vault is away would stop what runs perfectly well.
+    disconnect {
+      lost_after = "12h"
+      replace    = false
+    }
+
     network {
       port "http" {}
     }
