@@ -13,6 +13,7 @@ type Nomad struct {
 	Advertise          []NomadAddresses `json:"advertise"`
 	ACL                []NomadACL       `json:"acl"`
 	TLS                []NomadTLS       `json:"tls"`
+	Limits             []NomadLimits    `json:"limits,omitempty"`
 	Server             []NomadServer    `json:"server,omitempty"`
 	Client             []NomadClient    `json:"client,omitempty"`
 	Plugins            []NomadPlugins   `json:"plugin,omitempty"`
@@ -32,6 +33,11 @@ type NomadAddresses struct {
 // NomadACL is the acl block.
 type NomadACL struct {
 	Enabled bool `json:"enabled"`
+}
+
+// NomadLimits is the limits block.
+type NomadLimits struct {
+	HTTPMaxConnsPerClient int `json:"http_max_conns_per_client"` // by IP address; Nomad's default is 100
 }
 
 // NomadTLS is the tls block.

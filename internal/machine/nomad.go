@@ -52,6 +52,9 @@ func nomad(c Cluster, m Machine) agentconfig.Nomad {
 			Enabled: true, BootstrapExpect: len(c.NomadServers), ServerJoin: join(others(c.NomadServers, m)),
 		}}
 		config.UI = []agentconfig.NomadUI{{Enabled: true}}
+		// Vault's Nomad engine opens a connection for each token that it issues or revokes, and lets it idle for a minute and a
+		// half: with Nomad's own limit a token a second is too many.
+		config.Limits = []agentconfig.NomadLimits{{HTTPMaxConnsPerClient: 1000}}
 	}
 	if client {
 		config.Client = []agentconfig.NomadClient{nomadClient(c, m)}
