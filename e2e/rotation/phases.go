@@ -170,14 +170,15 @@ func newLogins(ctx context.Context, p *proof, phase *Phase) error {
 	})
 }
 
-// withoutVault is what may fail while Vault is away for longer than certificates live. The sample job's page must not.
+// withoutVault is what may fail while Vault is away for longer than certificates live, for 150 s and a minute of recovery. The
+// sample job's page must not.
 var withoutVault = map[string]Allowance{
-	vaultAPI:    {1000, "Vault is away"},
-	engines:     {1000, "Vault is away"},
-	consulAPI:   {1000, "Consul's certificates expire, and with them new connections to it"},
-	consulAgent: {1000, "as above"},
-	nomadAPI:    {1000, "Nomad's certificates expire, and with them new connections to it"},
-	consulDNS:   {1000, "the agents' certificates expire, and with them new connections between them"},
+	vaultAPI:    {210, "Vault is away"},
+	engines:     {210, "Vault is away"},
+	consulAPI:   {210, "Consul's certificates expire, and with them new connections to it"},
+	consulAgent: {210, "as above"},
+	nomadAPI:    {210, "Nomad's certificates expire, and with them new connections to it"},
+	consulDNS:   {210, "the agents' certificates expire, and with them new connections between them"},
 }
 
 // vaultAway stops Vault everywhere, for longer than any lifetime, and lets it come back.
