@@ -11,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -43,16 +42,11 @@ const (
 
 // begins and ends are events of the n-th resource of a type (all names) or of the one with a name.
 func begins(kind, name string) func(stack.Event) bool {
-	return func(e stack.Event) bool { return e.Begin != nil && matches(e.Begin, kind, name) }
+	return func(e stack.Event) bool { return e.Begin != nil && e.Begin.Touches(kind, name) }
 }
 
 func ends(kind, name string) func(stack.Event) bool {
-	return func(e stack.Event) bool { return e.End != nil && matches(e.End, kind, name) }
-}
-
-func matches(step *stack.StepEvent, kind, name string) bool {
-	m := step.Metadata
-	return !step.Planning && m.Op != "same" && m.Type == kind && (name == "" || strings.HasSuffix(m.URN, "::"+name))
+	return func(e stack.Event) bool { return e.End != nil && e.End.Touches(kind, name) }
 }
 
 // Moments are spread over the whole of an update.
@@ -85,7 +79,7 @@ func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	if err := s.Prepare(ctx, &phases); err != nil {
 		return err
 	}
-	if err := kill(ctx, s, m); err != nil {
+	if err := s.Interrupt(ctx, m.At, func(pulumi *os.Process) error { return stopAndKill(ctx, s, m, pulumi) }); err != nil {
 		return fmt.Errorf("kill pulumi: %w", err)
 	}
 	fmt.Fprintln(s.Out, "--- killed; the next update")
@@ -108,29 +102,6 @@ func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	}
 	if left := after.Without(before); len(left) > 0 {
 		return fmt.Errorf("down left something: %s", strings.Join(left, "; "))
-	}
-	return nil
-}
-
-// kill runs `pulumi up` and kills it, and it alone, at the moment.
-func kill(ctx context.Context, s *stack.Stack, m Moment) error {
-	var (
-		process *os.Process
-		once    sync.Once
-		failed  = errors.New("it ended before the moment came")
-	)
-	_, err := s.Operate(ctx, stack.Operation{
-		Args:    []string{"up", "--yes", "--skip-preview"},
-		Started: func(p *os.Process) { process = p },
-		Event: func(e stack.Event) {
-			if !m.At(e) {
-				return
-			}
-			once.Do(func() { failed = stopAndKill(ctx, s, m, process) })
-		},
-	})
-	if failed != nil {
-		return errors.Join(failed, err)
 	}
 	return nil
 }

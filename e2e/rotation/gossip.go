@@ -2,11 +2,9 @@ package rotation
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"os"
 	"slices"
-	"sync"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
@@ -28,7 +26,8 @@ func interruptedGossip(ctx context.Context, p *proof, phase *Phase) error {
 			if err := p.settings.write(p.stack); err != nil {
 				return err
 			}
-			if err := p.killUpdate(ctx, "hashistack:index:GossipUse"); err != nil {
+			used := func(e stack.Event) bool { return e.Begin != nil && e.Begin.Touches("hashistack:index:GossipUse", "") }
+			if err := p.stack.Interrupt(ctx, used, (*os.Process).Kill); err != nil {
 				return err
 			}
 			found, err := p.gossipKeys(ctx)
@@ -97,24 +96,4 @@ func (p *proof) gossipKeys(ctx context.Context) (map[string][]string, error) {
 			"consul": slices.Sorted(maps.Keys(inConsul)), "nomad": slices.Sorted(maps.Keys(inNomad.Keys)),
 		}, nil
 	})
-}
-
-// killUpdate runs `pulumi up` and kills it as soon as it begins with a resource of a type.
-func (p *proof) killUpdate(ctx context.Context, kind string) error {
-	var process *os.Process
-	var once sync.Once
-	killed := errors.New("it ended before the moment came")
-	_, err := p.stack.Operate(ctx, stack.Operation{
-		Args:    []string{"up", "--yes", "--skip-preview"},
-		Started: func(started *os.Process) { process = started },
-		Event: func(e stack.Event) {
-			if b := e.Begin; b != nil && !b.Planning && b.Metadata.Type == kind && b.Metadata.Op != "same" {
-				once.Do(func() { killed = process.Kill() })
-			}
-		},
-	})
-	if killed != nil {
-		return errors.Join(killed, err)
-	}
-	return nil
 }

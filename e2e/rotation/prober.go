@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -108,7 +109,7 @@ func (p *prober) between(ctx context.Context, from, to time.Time) (map[string]Fi
 		defer p.mu.Unlock()
 		for began := range p.pending {
 			if began.Before(to) {
-				return errPending
+				return errors.New("some still run")
 			}
 		}
 		return nil

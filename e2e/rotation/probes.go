@@ -19,8 +19,6 @@ import (
 	"hashistack/e2e/stack"
 )
 
-var errPending = errors.New("some still run")
-
 // The probes, by what a user does.
 const (
 	consulAPI   = "Consul: write to the catalog and read it from another server"

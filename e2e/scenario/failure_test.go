@@ -5,7 +5,6 @@ package scenario
 import (
 	"bytes"
 	"io"
-	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -36,7 +35,7 @@ func TestFailureReports(t *testing.T) {
 	require.NoError(t, s.Prepare(t.Context(), &phases))
 
 	t.Run("a machine that the cloud refuses", func(t *testing.T) {
-		fault(t, `{"kind": "no_capacity", "server": "client-2", "times": 99}`)
+		require.NoError(t, stack.SetFault(t.Context(), `{"kind": "no_capacity", "server": "client-2", "times": 99}`))
 		said.Reset()
 		require.Error(t, r.make("up"))
 		report := afterFailed(t, said.String())
@@ -45,8 +44,8 @@ func TestFailureReports(t *testing.T) {
 		assert.NotContains(t, report, "on server-1", "a machine that did not fail")
 	})
 	t.Run("a machine that never finishes its boot", func(t *testing.T) {
-		clearFaults(t)
-		fault(t, `{"kind": "boot_hangs", "server": "client-2", "times": 1}`)
+		require.NoError(t, stack.ClearFaults(t.Context()))
+		require.NoError(t, stack.SetFault(t.Context(), `{"kind": "boot_hangs", "server": "client-2", "times": 1}`))
 		said.Reset()
 		require.Error(t, r.make("up"))
 		report := afterFailed(t, said.String())
@@ -70,22 +69,4 @@ func afterFailed(t *testing.T, said string) string {
 	_, report, found := strings.Cut(said, "\nFAILED: ")
 	require.True(t, found, "no report of the failure")
 	return report
-}
-
-// fault turns a fault of the local cloud on.
-func fault(t *testing.T, fault string) {
-	t.Helper()
-	response, err := http.Post("http://"+stack.ControlAddress+"/faults", "application/json", strings.NewReader(fault))
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, http.StatusCreated, response.StatusCode)
-}
-
-func clearFaults(t *testing.T) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, "http://"+stack.ControlAddress+"/faults", nil)
-	require.NoError(t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
 }

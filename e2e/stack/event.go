@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -34,6 +35,13 @@ type StepEvent struct {
 		} `json:"new"`
 	} `json:"metadata"`
 	Planning bool `json:"planning"` // in a preview
+}
+
+// Touches tells whether a resource of a type is really changed, not merely previewed or found as it was; name is the
+// resource's, or empty for any.
+func (e *StepEvent) Touches(kind, name string) bool {
+	m := e.Metadata
+	return !e.Planning && m.Op != "same" && m.Type == kind && (name == "" || strings.HasSuffix(m.URN, "::"+name))
 }
 
 // Diagnostic is a message of a resource, or of the engine if it has no URN.

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -131,4 +132,26 @@ func (s *Stack) Operate(ctx context.Context, op Operation) ([]Event, error) {
 		return events, fmt.Errorf("%w: pulumi %s: %w", ErrFailed, strings.Join(op.Args, " "), err)
 	}
 	return events, err
+}
+
+// Interrupt runs `pulumi up` and kills it, and it alone, by kill at the first event that at is true for.
+func (s *Stack) Interrupt(ctx context.Context, at func(Event) bool, kill func(*os.Process) error) error {
+	var (
+		process *os.Process
+		once    sync.Once
+		failed  = errors.New("it ended before the moment came")
+	)
+	_, err := s.Operate(ctx, Operation{
+		Args:    []string{"up", "--yes", "--skip-preview"},
+		Started: func(p *os.Process) { process = p },
+		Event: func(e Event) {
+			if at(e) {
+				once.Do(func() { failed = kill(process) })
+			}
+		},
+	})
+	if failed != nil {
+		return errors.Join(failed, err)
+	}
+	return nil
 }

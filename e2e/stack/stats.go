@@ -16,6 +16,31 @@ type Calls struct {
 	Errors int    `json:"errors"`
 }
 
+// SetFault turns a fault of the local cloud on, as JSON; its README lists them.
+func SetFault(ctx context.Context, fault string) error {
+	return control(ctx, http.MethodPost, "/faults", fault)
+}
+
+// ClearFaults turns all faults off.
+func ClearFaults(ctx context.Context) error { return control(ctx, http.MethodDelete, "/faults", "") }
+
+// control tells the local cloud's control address to change something.
+func control(ctx context.Context, method, path, body string) error {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+ControlAddress+path, strings.NewReader(body))
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("control the local cloud: %w", err)
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("control the local cloud: %s %s: %s", method, path, response.Status)
+	}
+	return nil
+}
+
 // CallCounts reads the local cloud's counters.
 func CallCounts(ctx context.Context) ([]Calls, error) {
 	status, body, err := get(ctx, "http://"+ControlAddress+"/stats", "")
@@ -32,17 +57,7 @@ func CallCounts(ctx context.Context) ([]Calls, error) {
 }
 
 // ResetCalls sets the counters to zero.
-func ResetCalls(ctx context.Context) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodDelete, "http://"+ControlAddress+"/stats", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("reset the local cloud's call counts: %w", err)
-	}
-	return response.Body.Close()
-}
+func ResetCalls(ctx context.Context) error { return control(ctx, http.MethodDelete, "/stats", "") }
 
 // Dependencies reads from the state which resources each one waits for when it is created, by URN.
 func (s *Stack) Dependencies(ctx context.Context) (map[string][]string, error) {
