@@ -19,9 +19,9 @@ const MachineLoginType = typePrefix + "MachineLogin"
 type MachineLoginArgs struct {
 	Vault *Vault
 	Pools []*MachinePool
-	// Period is how long a machine's Vault token lives without renewal. Vault Agent renews it all the time and logs in
-	// again if it could not.
-	Period time.Duration
+	// TTL is how long a machine's Vault token lives without renewal, MaxTTL how long it can be renewed. Vault Agent renews it
+	// all the time, and logs in again before the end or when it could not.
+	TTL, MaxTTL time.Duration
 }
 
 // MachineLogin is the machines' way into Vault: an AppRole per pool with the policies of the pool's roles, and for each
@@ -39,6 +39,8 @@ func NewMachineLogin(ctx *pulumi.Context, name string, args *MachineLoginArgs, o
 	backend, err := vault.NewAuthBackend(ctx, name, &vault.AuthBackendArgs{
 		Type: pulumi.String("approle"),
 		Path: pulumi.String(vaultpath.AppRole),
+		// Vault's own limit, 32 days, would cut longer logins short.
+		Tune: vault.AuthBackendTuneArgs{MaxLeaseTtl: pulumi.String(args.MaxTTL.String())},
 	}, args.Vault.inside(l)...)
 	if err != nil {
 		return nil, fmt.Errorf("enable AppRole: %w", err)
@@ -73,7 +75,8 @@ func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend
 		RoleName:        pulumi.String(pool.Name),
 		RoleId:          pulumi.String(pool.Name),
 		TokenPolicies:   pulumi.StringArray{pulumi.String("machine-" + pool.Name)},
-		TokenPeriod:     pulumi.Int(seconds(args.Period)),
+		TokenTtl:        pulumi.Int(seconds(args.TTL)),
+		TokenMaxTtl:     pulumi.Int(seconds(args.MaxTTL)),
 		TokenBoundCidrs: cidrs,
 	}, v.inside(l, after(backend, policy))...)
 	if err != nil {

@@ -14,7 +14,9 @@ import (
 func TestMachineLogin(t *testing.T) {
 	const secretIDs = "vault:appRole/authBackendRoleSecretId:AuthBackendRoleSecretId"
 	p := newPlatform(t)
-	assertInputs(t, p.One(t, "vault:index/authBackend:AuthBackend", "approle"), want{"type": "approle", "path": vaultpath.AppRole})
+	assertInputs(t, p.One(t, "vault:index/authBackend:AuthBackend", "approle"), want{
+		"type": "approle", "path": vaultpath.AppRole, "tune": map[string]any{"maxLeaseTtl": "48h0m0s"},
+	})
 	assert.Len(t, p.All(secretIDs), len(allMachines))
 	for pool, c := range map[string]struct {
 		machines []testMachine
@@ -39,7 +41,9 @@ func TestMachineLogin(t *testing.T) {
 			"roleId":          pool, // as the machines' user-data says
 			"tokenPolicies":   list("machine-" + pool),
 			"tokenBoundCidrs": list(addresses...),
-			"tokenPeriod":     5 * 3600,
+			"tokenTtl":        5 * 3600,
+			"tokenMaxTtl":     48 * 3600,
+			"tokenPeriod":     nil, // no login lives for ever
 			"bindSecretId":    nil, // Vault's default: no login without one
 		})
 	}

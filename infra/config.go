@@ -100,7 +100,7 @@ type Lifetimes struct {
 	Login time.Duration `json:"login"`
 	// Token is how long a machine's Consul tokens live without renewal. Default 24h.
 	Token time.Duration `json:"token"`
-	// TokenMax is how long a machine's Consul tokens can be renewed. Default 720h.
+	// TokenMax is how long a machine's Vault token and its Consul tokens can be renewed. Default 720h.
 	TokenMax time.Duration `json:"tokenMax"`
 	// Workload is how long a task's Vault token lives without renewal. Default 30m.
 	Workload time.Duration `json:"workload"`

@@ -160,6 +160,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"too long a life":       {"hashistack:lifetimes", `{"certificate": "87600h"}`, "hashistack:lifetimes.certificate: must be a duration between"},
 		"half a second":         {"hashistack:lifetimes", `{"token": "90.5s"}`, "hashistack:lifetimes.token: must be whole seconds, got 1m30.5s"},
 		"a token beyond max":    {"hashistack:lifetimes", `{"token": "2m", "tokenMax": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.tokenMax, 1m0s"},
+		"a login beyond max":    {"hashistack:lifetimes", `{"login": "800h"}`, "hashistack:lifetimes.login: 800h0m0s is longer than lifetimes.tokenMax, 720h0m0s"},
 		"a token and login":     {"hashistack:lifetimes", `{"token": "2m", "login": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.login, 1m0s"},
 		"an unknown life":       {"hashistack:lifetimes", `{"certificates": "1h"}`, "hashistack:lifetimes.certificates: unknown key"},
 		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be 1 or more, got 0"},

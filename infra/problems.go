@@ -188,9 +188,14 @@ func (p *problems) checkLifetimes(l Lifetimes) {
 		p.add("lifetimes.token", "%s is longer than lifetimes.login, %s: Consul tokens end with the login they were issued to, "+
 			"and would be replaced too late; choose a shorter one, or a longer login", l.Token, l.Login)
 	}
-	if l.Token > l.TokenMax {
-		p.add("lifetimes.token", "%s is longer than lifetimes.tokenMax, %s, up to which a token can be renewed: choose a shorter one, or a longer tokenMax",
-			l.Token, l.TokenMax)
+	for _, token := range []struct {
+		name  string
+		value time.Duration
+	}{{"login", l.Login}, {"token", l.Token}} {
+		if token.value > l.TokenMax {
+			p.add("lifetimes."+token.name, "%s is longer than lifetimes.tokenMax, %s, up to which a token can be renewed: choose a shorter one, or a longer tokenMax",
+				token.value, l.TokenMax)
+		}
 	}
 }
 

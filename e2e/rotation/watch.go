@@ -18,6 +18,7 @@ import (
 const watchScript = `for file in consul.d/tls/consul nomad.d/tls/nomad vault.d/tls/vault; do
 	[ ! -e /etc/$file.pem ] || echo "certificate of ${file##*/}" $(openssl x509 -noout -serial -in /etc/$file.pem)
 done
+[ ! -e /run/vault-agent/token ] || echo "Vault token" $(sha256sum </run/vault-agent/token | cut -c1-16)
 tokens() {
 	grep -oE "\"($2)\": *\"[0-9a-f-]{36}\"" "/etc/$1" | tr -d '":' | while read -r name value; do
 		echo "$3 $name" $(echo "$value" | sha256sum | cut -c1-16)

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"os/exec"
@@ -34,8 +35,22 @@ func newHolder(t *testing.T) holder {
 	}
 	require.NoError(t, os.WriteFile(h.script, []byte(text), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "run/vault-agent/token"), []byte("hvs.token"), 0o600))
-	h.vault(t, `[ "$VAULT_TOKEN" = hvs.token ] && printf '{\n  "data": {\n    "creation_ttl": 1000,\n    "ttl": 900\n  }\n}\n'`)
+	h.login(t, 100, 900)
 	return h
+}
+
+// login makes Vault say of the machine's token, and of no other, how many seconds ago it was issued and how many it has left.
+func (h holder) login(t *testing.T, ago, left int) {
+	t.Helper()
+	h.vault(t, fmt.Sprintf(`[ "$VAULT_TOKEN" = hvs.token ] && printf '{\n  "data": {\n    "creation_time": %d,\n    "ttl": %d\n  }\n}\n'`,
+		time.Now().Unix()-int64(ago), left))
+}
+
+// renewedLogin is login for a token that was issued long ago, and renewed.
+func (h holder) renewedLogin(t *testing.T, ago, left int) {
+	t.Helper()
+	h.vault(t, fmt.Sprintf(`printf '{\n    "creation_time": 1000000000,\n    "last_renewal": "%s",\n    "last_renewal_time": %d,\n    "ttl": %d\n}\n'`,
+		time.Now().Format(time.RFC3339), time.Now().Unix()-int64(ago), left))
 }
 
 // vault is what the Vault CLI does from now on.
@@ -102,7 +117,7 @@ func TestCredentials(t *testing.T) {
 			code, says := h.check(t)
 			assert.Equal(t, c.code, code, says)
 			assert.Contains(t, says, c.want)
-			assert.Contains(t, says, "passing: the login to Vault has 900 s of 1000 s left")
+			assert.Regexp(t, "passing: the login to Vault has 900 s of 100[01] s left", says)
 			assert.NotContains(t, says, "vault.pem", "there is none")
 		})
 	}
@@ -124,10 +139,10 @@ func TestCredentialsWithoutVault(t *testing.T) {
 	assert.Equal(t, 2, code)
 	assert.Contains(t, says, "critical: not logged in to Vault")
 
-	h.vault(t, `printf '{\n    "creation_ttl": 1000,\n    "ttl": 200\n}\n'`)
+	h.login(t, 800, 200)
 	code, says = h.check(t)
 	assert.Equal(t, 1, code)
-	assert.Contains(t, says, "warning: the login to Vault has 200 s of 1000 s left")
+	assert.Regexp(t, "warning: the login to Vault has 200 s of 100[01] s left", says)
 
 	h.vault(t, "exit 2")
 	code, says = h.check(t)
@@ -138,19 +153,23 @@ func TestCredentialsWithoutVault(t *testing.T) {
 	assert.Contains(t, says, "critical: the login to Vault has -")
 }
 
-// Another lifetime of logins shows with the next renewal.
-func TestCredentialsAfterAnotherLifetime(t *testing.T) {
+// What counts is what the last renewal gave: another lifetime by then, or, towards the end of a login that cannot be renewed any
+// further, the rest of it.
+func TestCredentialsAfterRenewals(t *testing.T) {
 	h := newHolder(t)
-	for _, step := range []struct{ ttl, want string }{
-		{"900", "passing: the login to Vault has 900 s of 1000 s left"},
-		{"200", "warning: the login to Vault has 200 s of 1000 s left"},
-		{"400", "passing: the login to Vault has 400 s of 400 s left"}, // renewed, for less than before
-		{"350", "passing: the login to Vault has 350 s of 400 s left"},
-		{"5000", "passing: the login to Vault has 5000 s of 5000 s left"},
+	for _, step := range []struct {
+		ago, left int
+		want      string
+	}{
+		{0, 1000, "passing: the login to Vault has 1000 s of 100[01] s left"},
+		{800, 200, "warning: the login to Vault has 200 s of 100[01] s left"},
+		{900, 100, "critical: the login to Vault has 100 s of 100[01] s left"},
+		{10, 390, "passing: the login to Vault has 390 s of 40[01] s left"},
+		{100, 4900, "passing: the login to Vault has 4900 s of 500[01] s left"},
 	} {
-		h.vault(t, `printf '{\n    "creation_ttl": 1000,\n    "ttl": `+step.ttl+`\n}\n'`)
+		h.renewedLogin(t, step.ago, step.left)
 		_, says := h.check(t)
-		assert.Contains(t, says, step.want)
+		assert.Regexp(t, step.want, says)
 	}
 }
 
