@@ -90,7 +90,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 		Address: c.Address,
 		Scheme:  pulumi.String("https"),
 		Token:   c.Token,
-		CaPem:   args.Trust.Bundle,
+		CaFile:  args.Trust.File,
 	}, args.Site.inside(c)...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Consul provider: %w", err)

@@ -34,7 +34,7 @@ func TestConsulBootstrap(t *testing.T) {
 	provider := p.One(t, "pulumi:providers:consul", "consul")
 	assertSecret(t, provider, "token", consulToken)
 	assertInputs(t, provider, want{
-		"address": "https://203.0.113.1:8501", "scheme": "https", "caPem": rootPEM, "insecureHttps": nil,
+		"address": "https://203.0.113.1:8501", "scheme": "https", "caFile": p.rootPEM, "caPem": nil, "insecureHttps": nil,
 	})
 }
 

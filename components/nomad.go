@@ -81,7 +81,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 		Address:  n.Address,
 		Region:   pulumi.String(args.Region),
 		SecretId: n.Token,
-		CaPem:    args.Trust.Bundle,
+		CaFile:   args.Trust.File,
 	}, args.Site.inside(n)...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Nomad provider: %w", err)

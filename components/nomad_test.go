@@ -25,7 +25,7 @@ func TestNomadBootstrap(t *testing.T) {
 	provider := p.One(t, "pulumi:providers:nomad", "nomad")
 	assertSecret(t, provider, "secretId", nomadToken)
 	assertInputs(t, provider, want{
-		"address": "https://203.0.113.1:4646", "region": "global", "caPem": rootPEM, "skipVerify": nil,
+		"address": "https://203.0.113.1:4646", "region": "global", "caFile": p.rootPEM, "caPem": nil, "skipVerify": nil,
 	})
 	assertInputs(t, p.One(t, "nomad:index/nodePool:NodePool", "batch"), want{"name": "batch"})
 }

@@ -190,10 +190,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}
 	p.pools = []*MachinePool{server, client}
 	site := p.network.Site()
-	var servers []Machine
-	for _, m := range server.Machines {
-		servers = append(servers, m.Machine)
-	}
+	servers := With(p.pools, machine.RoleVault)
 	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site}); err != nil {
 		return err
 	}
@@ -203,7 +200,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
-	if _, err = NewMachineLogin(ctx, "approle", &MachineLoginArgs{Vault: p.vault, Pools: p.pools, Period: 5 * time.Hour}); err != nil {
+	if _, err = NewMachineLogin(ctx, "approle", &MachineLoginArgs{Vault: p.vault, Pools: p.pools, TTL: 5 * time.Hour, MaxTTL: 48 * time.Hour}); err != nil {
 		return err
 	}
 	if p.consul, err = NewConsul(ctx, "consul", &ConsulArgs{
@@ -220,8 +217,13 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
-	_, err = NewWorkloadIdentity(ctx, "workloads", &WorkloadIdentityArgs{
+	if _, err = NewWorkloadIdentity(ctx, "workloads", &WorkloadIdentityArgs{
 		Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Period: 20 * time.Minute,
+	}); err != nil {
+		return err
+	}
+	_, err = NewFleet(ctx, "fleet", &FleetArgs{
+		Pools: p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
 	})
 	return err
 }

@@ -58,6 +58,20 @@ type PoolMachine struct {
 // Has tells whether the pool's machines have a role.
 func (p *MachinePool) Has(role machine.Role) bool { return slices.Contains(p.Roles, role) }
 
+// With are the machines of all pools that have a role.
+func With(pools []*MachinePool, role machine.Role) []Machine {
+	var machines []Machine
+	for _, pool := range pools {
+		if !pool.Has(role) {
+			continue
+		}
+		for _, m := range pool.Machines {
+			machines = append(machines, m.Machine)
+		}
+	}
+	return machines
+}
+
 // NewMachinePool declares a pool of machines.
 func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.ResourceOption) (*MachinePool, error) {
 	p := &MachinePool{Name: args.Name, Roles: args.Roles}

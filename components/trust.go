@@ -51,9 +51,11 @@ type Trust struct {
 	// the one that signs to the one that machines carry. A new root comes into it with the machines. It is not needed before,
 	// and until it exists nobody could tell what is in the bundle: a preview would show a change of everything.
 	Bundle pulumi.StringOutput
-	// File is the path of a file with the bundle, for what takes no PEM (the Vault provider).
+	// File is the path of a file with the bundle, for Pulumi's providers of Vault, Consul and Nomad: to them another
+	// configuration is another provider, and all that they made would be replaced with it.
 	File pulumi.StringOutput
 
+	all     pulumi.StringOutput // certificates of all roots there are
 	signing *root
 	machine *root                  // that machines carry, and that signs what they carry
 	cross   *tls.LocallySignedCert // of the signing root by the one before it, if there is one
@@ -72,7 +74,7 @@ func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource(TrustType, name, t, opts...); err != nil {
 		return nil, fmt.Errorf("register trust %s: %w", name, err)
 	}
-	bundle := pulumi.StringArray{}
+	var bundle, all pulumi.StringArray
 	for number := max(1, args.Root-1); number <= args.Root; number++ {
 		previous := t.signing
 		var err error
@@ -87,13 +89,12 @@ func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.
 		if number == args.MachineRoot {
 			t.machine = t.signing
 		}
+		all = append(all, t.signing.certificate.CertPem)
 		if number <= args.MachineRoot {
 			bundle = append(bundle, t.signing.certificate.CertPem)
 		}
 	}
-	t.Bundle = bundle.ToStringArrayOutput().ApplyT(func(certificates []string) string {
-		return strings.Join(certificates, "")
-	}).(pulumi.StringOutput)
+	t.Bundle, t.all = concatenated(bundle), concatenated(all)
 	t.File = t.Bundle.ApplyT(func(pem string) (string, error) {
 		if err := os.MkdirAll(filepath.Dir(args.File), 0o750); err != nil {
 			return "", fmt.Errorf("keep the root certificate: %w", err)
@@ -105,6 +106,12 @@ func NewTrust(ctx *pulumi.Context, name string, args *TrustArgs, opts ...pulumi.
 		t.warnOfExpiry(ctx, t.machine, "machineRoot")
 	}
 	return t, ctx.RegisterResourceOutputs(t, pulumi.Map{"bundle": t.Bundle})
+}
+
+func concatenated(certificates pulumi.StringArray) pulumi.StringOutput {
+	return certificates.ToStringArrayOutput().ApplyT(func(certificates []string) string {
+		return strings.Join(certificates, "")
+	}).(pulumi.StringOutput)
 }
 
 // warnOfExpiry warns, in the last year of a root that is in use, of its end, and names the generation to raise.

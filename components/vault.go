@@ -41,9 +41,10 @@ type Vault struct {
 	// RootToken may do everything. It is the stack's own identity.
 	RootToken pulumi.StringOutput
 
-	provider *vault.Provider
-	platform *vault.Mount
-	site     Site
+	unsealKeys pulumi.StringArrayOutput // none with a key management service
+	provider   *vault.Provider
+	platform   *vault.Mount
+	site       Site
 }
 
 // NewVault declares the Vault cluster on machines that boot with Vault.
@@ -89,13 +90,13 @@ func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]
 	if err != nil {
 		return nil, fmt.Errorf("initialise Vault: %w", err)
 	}
-	v.RootToken = initialised.RootToken
+	v.RootToken, v.unsealKeys = initialised.RootToken, initialised.UnsealKeys
 	ready := []pulumi.Resource{initialised}
 	for _, m := range args.Machines {
 		unsealed, err := hashistack.NewVaultUnseal(ctx, m.Name, &hashistack.VaultUnsealArgs{
 			Node:      m.node(vaultPort),
 			MachineId: m.Server.ID().ToStringOutput().ToStringPtrOutput(), // a new machine is sealed
-			Keys:      initialised.UnsealKeys,                             // none with a key management service: then it is only waited for
+			Keys:      v.unsealKeys,                                       // without any it is only waited for
 			CaPem:     args.Trust.Bundle,
 		}, v.site.inside(v)...)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"hashistack/components"
 	"hashistack/internal/machine"
+	"hashistack/sdks/hashistack"
 )
 
 // Deploy declares a stack. Nothing is declared before its whole configuration has been found good.
@@ -33,6 +34,15 @@ func Deploy(ctx *pulumi.Context) error {
 func declare(ctx *pulumi.Context, cfg *Config) error {
 	// What everything is labelled with in the Hetzner project, and how to find it there.
 	labels := map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}
+
+	// One process of our own provider for the whole update, declared before anything of the old state can be deleted. The
+	// default one would take over our configuration, because package and project have the same name: with every change of it
+	// Pulumi would end the process that makes machines leave their clusters for another.
+	provider, err := hashistack.NewProvider(ctx, namespace, &hashistack.ProviderArgs{})
+	if err != nil {
+		return fmt.Errorf("configure our own provider: %w", err)
+	}
+	own := pulumi.Providers(provider)
 
 	// The root of all trust comes first: every machine carries it from its first second.
 	trust, err := components.NewTrust(ctx, namespace, &components.TrustArgs{
@@ -57,8 +67,8 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 
 	// Vault is the first product to stand: the others get their certificates, gossip keys and tokens from it.
 	vault, err := components.NewVault(ctx, "vault", &components.VaultArgs{
-		Machines: pools.with(machine.RoleVault), Trust: trust, Site: site, AutoSeal: cfg.Seal != nil,
-	})
+		Machines: components.With(pools, machine.RoleVault), Trust: trust, Site: site, AutoSeal: cfg.Seal != nil,
+	}, own)
 	if err != nil {
 		return err
 	}
@@ -70,24 +80,24 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	}
 	// From here on machines can log in, and Consul starts on all of them.
 	if _, err = components.NewMachineLogin(ctx, "approle", &components.MachineLoginArgs{
-		Vault: vault, Pools: pools, Period: cfg.Lifetimes.Login,
+		Vault: vault, Pools: pools, TTL: cfg.Lifetimes.Login, MaxTTL: cfg.Lifetimes.TokenMax,
 	}); err != nil {
 		return err
 	}
 	consul, err := components.NewConsul(ctx, "consul", &components.ConsulArgs{
-		Machines: pools.with(machine.RoleConsulServer), Pools: pools, Vault: vault, Trust: trust, Site: site,
+		Machines: components.With(pools, machine.RoleConsulServer), Pools: pools, Vault: vault, Trust: trust, Site: site,
 		TokenTTL: cfg.Lifetimes.Token, TokenMaxTTL: cfg.Lifetimes.TokenMax,
 		GossipGeneration: cfg.Generations.ConsulGossip, EngineGeneration: cfg.Generations.ConsulEngine,
-	})
+	}, own)
 	if err != nil {
 		return err
 	}
 	// Consul's tokens come from Vault now, so Nomad starts.
 	nomad, err := components.NewNomad(ctx, "nomad", &components.NomadArgs{
-		Machines: pools.with(machine.RoleNomadServer), NodePools: cfg.nodePools(), Region: cfg.Region,
+		Machines: components.With(pools, machine.RoleNomadServer), NodePools: cfg.nodePools(), Region: cfg.Region,
 		Vault: vault, Consul: consul, Trust: trust, Site: site,
 		GossipGeneration: cfg.Generations.NomadGossip, EngineGeneration: cfg.Generations.NomadEngine,
-	})
+	}, own)
 	if err != nil {
 		return err
 	}
@@ -97,13 +107,19 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	}); err != nil {
 		return err
 	}
+	// It stands when every machine is a healthy member of its clusters. From then on machines that change leave first.
+	if _, err = components.NewFleet(ctx, "fleet", &components.FleetArgs{
+		Pools: pools, Region: cfg.Region, Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Site: site,
+	}, own); err != nil {
+		return err
+	}
 	export(ctx, pools, trust, vault, consul, nomad)
 	return nil
 }
 
 // export publishes what a person or a pipeline needs to use the platform.
 func export(
-	ctx *pulumi.Context, pools poolList, trust *components.Trust,
+	ctx *pulumi.Context, pools []*components.MachinePool, trust *components.Trust,
 	vault *components.Vault, consul *components.Consul, nomad *components.Nomad,
 ) {
 	addresses := pulumi.StringMap{}
@@ -123,13 +139,11 @@ func export(
 	ctx.Export("nomadToken", nomad.Token)
 }
 
-// poolList are the pools of a stack, in the order of its configuration.
-type poolList []*components.MachinePool
-
+// declarePools declares the pools, in the order of the configuration.
 func declarePools(
 	ctx *pulumi.Context, cfg *Config, network *components.Network, trust *components.Trust, labels map[string]string,
-) (poolList, error) {
-	var pools poolList
+) ([]*components.MachinePool, error) {
+	var pools []*components.MachinePool
 	for _, pool := range cfg.Pools {
 		declared, err := components.NewMachinePool(ctx, &components.MachinePoolArgs{
 			Name:       pool.Name,
@@ -153,20 +167,6 @@ func declarePools(
 		pools = append(pools, declared)
 	}
 	return pools, nil
-}
-
-// with are the machines that have a role.
-func (l poolList) with(role machine.Role) []components.Machine {
-	var machines []components.Machine
-	for _, pool := range l {
-		if !pool.Has(role) {
-			continue
-		}
-		for _, m := range pool.Machines {
-			machines = append(machines, m.Machine)
-		}
-	}
-	return machines
 }
 
 // cluster is what all machines have in common, but for the root certificate, which is not known yet.

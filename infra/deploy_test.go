@@ -2,6 +2,7 @@ package infra
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
@@ -59,6 +60,12 @@ func TestDeployProduction(t *testing.T) {
 	}
 	assert.Len(t, recorder.All("hashistack:index:VaultUnseal"), 3)
 	assert.Len(t, recorder.All("vault:appRole/authBackendRoleSecretId:AuthBackendRoleSecretId"), 6)
+	assert.Len(t, recorder.All("hashistack:index:Membership"), 6)
+	for _, declared := range recorder.Resources() {
+		if strings.HasPrefix(declared.Type, "hashistack:index:") {
+			assert.Contains(t, declared.Options.Provider, "::pulumi:providers:hashistack::hashistack::", "%s has our one provider", declared.URN)
+		}
+	}
 
 	exports := recorder.Exports
 	for _, secret := range []resource.PropertyKey{"vaultToken", "consulToken", "nomadToken"} {

@@ -29,6 +29,7 @@ func steps() []Step {
 		{name: "Vault's engines change their tokens", run: rotate("consulEngine", "nomadEngine")},
 		{name: "the intermediate authorities change", run: rotateAuthorities("intermediates")},
 		{name: "the root changes", run: rotateAuthorities("root")},
+		{name: "the machines get the new root: each is replaced, one after the other", allowed: whileReplaced, run: replaceMachines},
 		{name: "every machine logs in to Vault anew", run: newLogins},
 		{name: "Vault is away for longer than everything lives", allowed: withoutVault, run: vaultAway},
 		{name: "each server restarts, one after the other", allowed: withoutServer, run: restartAll("server")},

@@ -149,12 +149,16 @@ func (p *proof) findPages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.showPages(allocations)
+	return nil
+}
+
+func (p *proof) showPages(allocations []jobs.Allocation) {
 	var pages []string
 	for _, allocation := range allocations {
 		pages = append(pages, allocation.Address)
 	}
 	p.users.pages.Store(&pages)
-	return nil
 }
 
 // update is `pulumi up` with the settings as they are now.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	"github.com/pulumi/pulumi-go-provider/infer"
@@ -23,7 +24,9 @@ var (
 	_ infer.ExplicitDependencies[ACLBootstrapArgs, ACLBootstrapState] = ConsulBootstrap{}
 )
 
-var consulProduct = aclProduct{name: "Consul", resetFile: "acl-bootstrap-reset", connect: newConsulServer}
+var consulProduct = aclProduct{name: "Consul", resetFile: "acl-bootstrap-reset", connect: func(node Node, args ACLBootstrapArgs) (aclServer, error) {
+	return newConsulServer(node, args.CaPem, args.BootstrapSecret)
+}}
 
 // Annotate describes the resource in the schema.
 func (r *ConsulBootstrap) Annotate(a infer.Annotator) {
@@ -62,17 +65,19 @@ type consulServer struct {
 	secret string
 }
 
-func newConsulServer(node Node, args ACLBootstrapArgs) (aclServer, error) {
-	client, err := httpClient(args.CaPem)
+func newConsulServer(node Node, caPem, secret string) (consulServer, error) {
+	client, err := newConsulClient(node, caPem, "", requestTimeout)
+	return consulServer{node, client, secret}, err
+}
+
+// newConsulClient makes a client of one server alone. Its requests are anonymous without a token.
+func newConsulClient(node Node, caPem, token string, timeout time.Duration) (*consul.Client, error) {
+	client, err := httpClient(caPem)
 	if err != nil {
 		return nil, err
 	}
-	client.Timeout = requestTimeout
-	api, err := consul.NewClient(&consul.Config{Address: node.Address, HttpClient: client})
-	if err != nil {
-		return nil, err
-	}
-	return consulServer{node, api, args.BootstrapSecret}, nil
+	client.Timeout = timeout
+	return consul.NewClient(&consul.Config{Address: node.Address, HttpClient: client, Token: token})
 }
 
 func anonymously(ctx context.Context) *consul.QueryOptions {

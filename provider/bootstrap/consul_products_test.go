@@ -23,7 +23,7 @@ func startConsul(t *testing.T, ca authority, servers int, changes ...func(config
 		dir := t.TempDir()
 		ca.writeCertificate(t, dir, "server.dc1.consul", "localhost")
 		config := map[string]any{
-			"server": true, "node_name": fmt.Sprintf("consul-%d", i+1), "bootstrap_expect": servers,
+			"server": true, "node_name": fmt.Sprintf("server-%d", i+1), "bootstrap_expect": servers,
 			"data_dir": filepath.Join(dir, "data"), "bind_addr": "127.0.0.1", "client_addr": "127.0.0.1",
 			"ports": map[string]any{
 				"https": ports[3*i], "server": ports[3*i+1], "serf_lan": ports[3*i+2],

@@ -254,7 +254,7 @@ func TestUnhealthyServersAreNamed(t *testing.T) {
 			"Healthy": false, "Servers": []any{map[string]any{"Name": "one", "Healthy": true}, map[string]any{"Name": "two"}},
 		})
 	}))
-	for name, connect := range map[string]func(Node, ACLBootstrapArgs) (aclServer, error){"Consul": newConsulServer, "Nomad": newNomadServer} {
+	for name, connect := range map[string]func(Node, ACLBootstrapArgs) (aclServer, error){"Consul": consulProduct.connect, "Nomad": nomadProduct.connect} {
 		t.Run(name, func(t *testing.T) {
 			server, err := connect(Node{Name: "server-1", Address: address}, ACLBootstrapArgs{CaPem: ca.pem, BootstrapSecret: secret})
 			require.NoError(t, err)

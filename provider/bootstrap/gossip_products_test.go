@@ -281,7 +281,7 @@ func TestGossipRotation(t *testing.T) {
 			refused("-3.*failed, and would come back|server-3 .*would come back")
 			eventually(t, "the cluster gives it up", func() bool {
 				if product.name == "consul" { // which waits for 72 hours by itself
-					if err := consulAt(t, ca, cluster[0]).Agent().ForceLeave("consul-3"); err != nil {
+					if err := consulAt(t, ca, cluster[0]).Agent().ForceLeave("server-3"); err != nil {
 						return false
 					}
 				}

@@ -201,16 +201,8 @@ type consulRing struct {
 }
 
 func newConsulRing(node Node, args GossipArgs) (ring, error) {
-	client, err := httpClient(args.CaPem)
-	if err != nil {
-		return nil, err
-	}
-	client.Timeout = ringTimeout
-	api, err := consul.NewClient(&consul.Config{Address: node.Address, HttpClient: client, Token: args.Token})
-	if err != nil {
-		return nil, err
-	}
-	return consulRing{node, api}, nil
+	client, err := newConsulClient(node, args.CaPem, args.Token, ringTimeout)
+	return consulRing{node, client}, err
 }
 
 func (r consulRing) list(ctx context.Context) ([]pool, error) {
@@ -274,16 +266,8 @@ type nomadRing struct {
 }
 
 func newNomadRing(node Node, args GossipArgs) (ring, error) {
-	client, err := httpClient(args.CaPem)
-	if err != nil {
-		return nil, err
-	}
-	client.Timeout = ringTimeout
-	api, err := nomad.NewClient(&nomad.Config{Address: node.Address, HttpClient: client, SecretID: args.Token})
-	if err != nil {
-		return nil, err
-	}
-	return nomadRing{node, api}, nil
+	client, err := newNomadClient(node, args.CaPem, args.Token, ringTimeout)
+	return nomadRing{node, client}, err
 }
 
 func (r nomadRing) list(ctx context.Context) ([]pool, error) {

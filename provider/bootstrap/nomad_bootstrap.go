@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	nomad "github.com/hashicorp/nomad/api"
 	"github.com/pulumi/pulumi-go-provider/infer"
@@ -21,7 +22,9 @@ var (
 	_ infer.ExplicitDependencies[ACLBootstrapArgs, ACLBootstrapState] = NomadBootstrap{}
 )
 
-var nomadProduct = aclProduct{name: "Nomad", resetFile: "server/acl-bootstrap-reset", connect: newNomadServer}
+var nomadProduct = aclProduct{name: "Nomad", resetFile: "server/acl-bootstrap-reset", connect: func(node Node, args ACLBootstrapArgs) (aclServer, error) {
+	return newNomadServer(node, args.CaPem, args.BootstrapSecret)
+}}
 
 // Annotate describes the resource in the schema.
 func (r *NomadBootstrap) Annotate(a infer.Annotator) {
@@ -60,17 +63,19 @@ type nomadServer struct {
 	secret string
 }
 
-func newNomadServer(node Node, args ACLBootstrapArgs) (aclServer, error) {
-	client, err := httpClient(args.CaPem)
+func newNomadServer(node Node, caPem, secret string) (nomadServer, error) {
+	client, err := newNomadClient(node, caPem, "", requestTimeout)
+	return nomadServer{node, client, secret}, err
+}
+
+// newNomadClient makes a client of one server alone. Its requests are anonymous without a token.
+func newNomadClient(node Node, caPem, token string, timeout time.Duration) (*nomad.Client, error) {
+	client, err := httpClient(caPem)
 	if err != nil {
 		return nil, err
 	}
-	client.Timeout = requestTimeout
-	api, err := nomad.NewClient(&nomad.Config{Address: node.Address, HttpClient: client})
-	if err != nil {
-		return nil, err
-	}
-	return nomadServer{node, api, args.BootstrapSecret}, nil
+	client.Timeout = timeout
+	return nomad.NewClient(&nomad.Config{Address: node.Address, HttpClient: client, SecretID: token})
 }
 
 func (s nomadServer) withToken(ctx context.Context) *nomad.QueryOptions {
@@ -123,7 +128,12 @@ func (s nomadServer) voters(ctx context.Context) (int, error) {
 	return voters, nil
 }
 
-func (s nomadServer) unhealthy(ctx context.Context) ([]string, error) {
+func (s nomadServer) writing(ctx context.Context) *nomad.WriteOptions {
+	return (&nomad.WriteOptions{AuthToken: s.secret}).WithContext(ctx)
+}
+
+// health is what the leader's autopilot finds.
+func (s nomadServer) health(ctx context.Context) (*nomad.OperatorHealthReply, error) {
 	health, _, err := s.client.Operator().AutopilotServerHealth(s.withToken(ctx))
 	// Nomad answers 429 with the same document when a server is not healthy, which its client takes for a failure.
 	var answer nomad.UnexpectedResponseError
@@ -131,6 +141,11 @@ func (s nomadServer) unhealthy(ctx context.Context) ([]string, error) {
 		health = new(nomad.OperatorHealthReply)
 		err = json.Unmarshal([]byte(answer.Body()), health)
 	}
+	return health, err
+}
+
+func (s nomadServer) unhealthy(ctx context.Context) ([]string, error) {
+	health, err := s.health(ctx)
 	if err != nil {
 		return nil, err
 	}

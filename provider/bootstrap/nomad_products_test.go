@@ -23,7 +23,7 @@ func startNomad(t *testing.T, ca authority, servers int, changes ...func(config 
 		dir := t.TempDir()
 		ca.writeCertificate(t, dir, "server.global.nomad", "localhost")
 		config := map[string]any{
-			"name": fmt.Sprintf("nomad-%d", i+1), "data_dir": filepath.Join(dir, "data"), "bind_addr": "127.0.0.1",
+			"name": fmt.Sprintf("server-%d", i+1), "data_dir": filepath.Join(dir, "data"), "bind_addr": "127.0.0.1",
 			"ports": []any{map[string]any{"http": ports[3*i], "rpc": ports[3*i+1], "serf": ports[3*i+2]}},
 			"server": []any{map[string]any{
 				"enabled": true, "bootstrap_expect": servers, "raft_multiplier": 1,
@@ -80,11 +80,11 @@ func TestNomadBootstrapLifecycle(t *testing.T) {
 
 	// Autopilot names a server that is gone.
 	cluster[2].stop(t)
-	server, err := newNomadServer(Node{Name: "server-1", Address: cluster[0].address}, ACLBootstrapArgs{CaPem: ca.pem, BootstrapSecret: secret})
+	server, err := newNomadServer(Node{Name: "server-1", Address: cluster[0].address}, ca.pem, secret)
 	require.NoError(t, err)
 	eventually(t, "autopilot finds the stopped server", func() bool {
 		names, err := server.unhealthy(t.Context())
-		return err == nil && len(names) == 1 && names[0] == "nomad-3.global"
+		return err == nil && len(names) == 1 && names[0] == "server-3.global"
 	})
 	assert.Equal(t, created.ID, subject.read(created, inputs).ID)
 }

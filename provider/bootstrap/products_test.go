@@ -22,6 +22,8 @@ type product struct {
 	command *exec.Cmd
 	log     string
 	dir     string
+	binary  string
+	args    []string
 }
 
 // start runs a binary of .tools/bin until the test ends, and shows the end of its log if the test fails.
@@ -37,7 +39,7 @@ func start(t *testing.T, dir, binary string, args ...string) *product {
 	command := exec.Command(path, args...)
 	command.Stdout, command.Stderr, command.Dir = log, log, dir
 	require.NoError(t, command.Start())
-	running := &product{command: command, log: logPath, dir: dir}
+	running := &product{command: command, log: logPath, dir: dir, binary: binary, args: args}
 	t.Cleanup(func() {
 		running.stop(t)
 		require.NoError(t, log.Close())
@@ -56,6 +58,17 @@ func (r *product) stop(t *testing.T) {
 		require.NoError(t, r.command.Process.Kill())
 		_ = r.command.Wait() // always "signal: killed"
 	}
+}
+
+// restart starts the server again, with its data or without.
+func (r *product) restart(t *testing.T, keepData bool) {
+	t.Helper()
+	r.stop(t)
+	if data := filepath.Join(r.dir, "data"); !keepData {
+		require.NoError(t, os.RemoveAll(data))
+		require.NoError(t, os.Mkdir(data, 0o700)) // Vault wants to find it
+	}
+	r.command = start(t, r.dir, r.binary, r.args...).command
 }
 
 func writeJSON(t *testing.T, path string, value any) {

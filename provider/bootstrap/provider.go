@@ -36,6 +36,7 @@ func Provider() (p.Provider, error) {
 			infer.Resource(NomadBootstrap{}),
 			infer.Resource(GossipInstall{}),
 			infer.Resource(GossipUse{}),
+			infer.Resource(Membership{newFleet()}),
 		).
 		Build()
 }

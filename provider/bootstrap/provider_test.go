@@ -29,7 +29,7 @@ func TestSchema(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"hashistack:index:VaultInit", "hashistack:index:VaultUnseal", "hashistack:index:ConsulBootstrap", "hashistack:index:NomadBootstrap",
-		"hashistack:index:GossipInstall", "hashistack:index:GossipUse",
+		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:Membership",
 	}, tokens)
 }
 
@@ -41,7 +41,14 @@ var outputs = map[string][]string{
 	"NomadBootstrap":  {"nodes", "caPem", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
 	"GossipInstall":   {"product", "nodes", "caPem", "token", "key", "timeout"},
 	"GossipUse":       {"product", "nodes", "caPem", "token", "key", "timeout", "sole"},
+	"Membership": {
+		"machine", "machineId", "roles", "lane", "atOnce", "region", "vaultNodes", "vaultToken", "unsealKeys", "consulNodes", "consulToken",
+		"nomadNodes", "nomadToken", "caPem", "timeout", "nodeId",
+	},
 }
+
+// secrets are the names of those that nobody may see.
+var secrets = []string{"rootToken", "unsealKeys", "recoveryKeys", "keys", "key", "bootstrapSecret", "token", "vaultToken", "consulToken", "nomadToken"}
 
 // state is what the resource has in the stack's state with these inputs.
 func (s subject) state(inputs map[string]any) property.Map {
@@ -59,7 +66,7 @@ func (s subject) state(inputs map[string]any) property.Map {
 		case "sole":
 			value = property.New(true)
 		}
-		state = state.Set(name, value.WithSecret(!slices.Contains([]string{"sealed", "sole", "accessorId"}, name)))
+		state = state.Set(name, value.WithSecret(slices.Contains(secrets, name)))
 	}
 	return state
 }
@@ -78,6 +85,11 @@ func goodInputs(t *testing.T) map[string]map[string]any {
 		"NomadBootstrap":  acl,
 		"GossipInstall":   gossip,
 		"GossipUse":       gossip,
+		"Membership": {
+			"machine": "server-1", "machineId": "4711", "roles": []any{"vault", "consul-server", "nomad-server"}, "lane": "servers", "region": "global",
+			"vaultNodes": three, "vaultToken": "hvs.root", "unsealKeys": []any{"a2V5"},
+			"consulNodes": three, "consulToken": secret, "nomadNodes": three, "nomadToken": secret, "caPem": ca,
+		},
 	}
 }
 
@@ -115,6 +127,15 @@ func TestCheck(t *testing.T) {
 		"short key":      {"GossipUse", "key", "c2hvcnQ=", map[string]string{"key": "must be 32 bytes in base64, got 8 characters of another form"}},
 		"no base64":      {"GossipInstall", "key", "hunter2!", map[string]string{"key": "must be 32 bytes in base64, got 8 characters of another form"}},
 		"no token":       {"GossipUse", "token", "", map[string]string{"token": "must not be empty"}},
+		"no machine": {"Membership", "machine", "", map[string]string{
+			"machine": "must not be empty", "vaultNodes": "must hold the machine, \"\", which has the role vault",
+			"consulNodes": "must hold the machine, \"\", which has the role consul-server", "nomadNodes": "must hold the machine, \"\", which has the role nomad-server",
+		}},
+		"no such role":   {"Membership", "roles", []any{"king"}, map[string]string{"roles[0]": `must be one of vault, consul-server, nomad-server, nomad-client, got "king"`}},
+		"nobody at once": {"Membership", "atOnce", -1, map[string]string{"atOnce": "must be at least 1, got -1"}},
+		"not among them": {"Membership", "nomadNodes", nodes("https://10.0.1.10:4646")[:0], map[string]string{
+			"nomadNodes": `must hold the machine, "server-1", which has the role nomad-server`,
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			subject := newSubject(t.Context(), t, test.resourceType, "r")
@@ -156,21 +177,9 @@ func TestPreview(t *testing.T) {
 			for _, name := range outputs[resourceType] {
 				value, present := preview.Properties.GetOk(name)
 				require.True(t, present, name)
-				switch {
-				case name == "token" && strings.HasPrefix(resourceType, "Gossip"): // an input there
-					assert.True(t, value.Secret(), name)
-					continue
-				}
-				switch name {
-				case "rootToken", "unsealKeys", "recoveryKeys", "token":
-					assert.True(t, value.IsComputed() && value.Secret(), "%s must be unknown and secret, is %#v", name, value)
-				case "accessorId", "sealed", "sole":
-					assert.True(t, value.IsComputed(), name)
-				case "keys", "key", "bootstrapSecret":
-					assert.True(t, value.Secret(), name)
-				default:
-					assert.False(t, value.HasComputed(), name)
-				}
+				_, given := subject.checked(inputs).GetOk(name)
+				assert.Equal(t, !given, value.IsComputed(), "%s is unknown until it is there: %#v", name, value)
+				assert.Equal(t, slices.Contains(secrets, name), value.Secret(), "%s is a secret: %#v", name, value)
 			}
 		})
 	}
@@ -216,6 +225,11 @@ func TestDiff(t *testing.T) {
 		"the gossip key":      {"GossipUse", "key", otherGossipKey, p.Update},
 		"gossip of another":   {"GossipUse", "product", "nomad", p.UpdateReplace},
 		"install at another":  {"GossipInstall", "product", "nomad", p.UpdateReplace},
+		"another machine":     {"Membership", "machineId", "4712", p.UpdateReplace},
+		"another name":        {"Membership", "machine", "server-2", p.UpdateReplace},
+		"more at once":        {"Membership", "atOnce", 2, p.Update},
+		"other servers":       {"Membership", "nomadNodes", four, p.Update},
+		"another token":       {"Membership", "nomadToken", otherSecret, p.Update},
 	} {
 		t.Run(name, func(t *testing.T) {
 			subject := newSubject(t.Context(), t, test.resourceType, "r")

@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -127,7 +126,7 @@ func (VaultInit) Create(ctx context.Context, req infer.CreateRequest[VaultInitAr
 		return resp, err
 	}
 	defer cancel()
-	nodes, err := args.connect()
+	nodes, err := connectVault(args.Nodes, args.CaPem)
 	if err != nil {
 		return resp, err
 	}
@@ -146,21 +145,6 @@ func (VaultInit) Create(ctx context.Context, req infer.CreateRequest[VaultInitAr
 	// Lists that are empty rather than absent: a program can use them without a look at autoUnseal.
 	resp.Output.UnsealKeys, resp.Output.RecoveryKeys = listed(keys.KeysB64), listed(keys.RecoveryKeysB64)
 	return resp, nil
-}
-
-func (args VaultInitArgs) connect() ([]vaultNode, error) {
-	nodes := make([]vaultNode, 0, len(args.Nodes))
-	for _, node := range args.Nodes {
-		v, err := newVaultNode(node, args.CaPem)
-		if err != nil {
-			return nil, err
-		}
-		nodes = append(nodes, v)
-	}
-	if len(nodes) == 0 {
-		return nil, errors.New("nodes: must name at least one node")
-	}
-	return nodes, nil
 }
 
 // awaitEmpty waits until the node answers that its Vault is not initialised.
@@ -227,7 +211,7 @@ func (VaultInit) Read(ctx context.Context, req infer.ReadRequest[VaultInitArgs, 
 	if req.State.RootToken == "" {
 		return kept, fmt.Errorf("import of %s: Vault shows its keys only to the request that initialises it, so there is nothing to read them from", req.ID)
 	}
-	nodes, err := req.State.connect()
+	nodes, err := connectVault(req.State.Nodes, req.State.CaPem)
 	if err != nil {
 		return kept, err
 	}

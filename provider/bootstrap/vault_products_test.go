@@ -36,7 +36,7 @@ func startVault(t *testing.T, ca authority, servers int, extra map[string]any) [
 				"tls_cert_file": filepath.Join(dir, "cert.pem"), "tls_key_file": filepath.Join(dir, "key.pem"),
 			}}},
 			"storage": map[string]any{"raft": map[string]any{
-				"path": filepath.Join(dir, "data"), "node_id": fmt.Sprintf("vault-%d", i+1), "performance_multiplier": "1", "retry_join": peers,
+				"path": filepath.Join(dir, "data"), "node_id": fmt.Sprintf("server-%d", i+1), "performance_multiplier": "1", "retry_join": peers,
 			}},
 		}
 		for key, value := range extra {
@@ -47,17 +47,6 @@ func startVault(t *testing.T, ca authority, servers int, extra map[string]any) [
 		cluster[i].address = "https://" + local(ports[2*i])
 	}
 	return cluster
-}
-
-// restart starts a stopped Vault again, with its data or without.
-func (r *product) restart(t *testing.T, keepData bool) {
-	t.Helper()
-	r.stop(t)
-	if !keepData {
-		require.NoError(t, os.RemoveAll(filepath.Join(r.dir, "data")))
-		require.NoError(t, os.Mkdir(filepath.Join(r.dir, "data"), 0o700))
-	}
-	r.command = start(t, r.dir, "vault", "server", "-config="+filepath.Join(r.dir, "vault.json")).command
 }
 
 func initInputs(ca authority, cluster []*product) map[string]any {

@@ -150,32 +150,22 @@ func (args VaultUnsealArgs) unseal(ctx context.Context, dryRun bool) (VaultUnsea
 		return state, err
 	}
 
-	if err := args.awaitUnsealed(ctx, node); err != nil {
+	if err := until(ctx, "Vault on "+node.String()+" to be unsealed", args.unsealer(node)); err != nil {
 		return state, err
 	}
-	return state, until(ctx, "Vault on "+node.String()+" to know its cluster's active node", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-		leader, err := node.Sys().LeaderWithContext(ctx)
-		switch {
-		case err != nil:
-			return err
-		case leader.HAEnabled && leader.LeaderAddress == "":
-			return errors.New("no active node")
-		default:
-			return nil
-		}
-	})
+	return state, until(ctx, "Vault on "+node.String()+" to work with its cluster's active node", node.works)
 }
 
-// awaitUnsealed waits for the node and gives it the keys it needs. A standby must have found its leader before that.
-func (args VaultUnsealArgs) awaitUnsealed(ctx context.Context, node vaultNode) error {
+// unsealer is a probe that gives the node the keys it needs. A standby must have found its leader before that.
+func (args VaultUnsealArgs) unsealer(node vaultNode) func(context.Context) error {
 	var sent time.Time
-	return until(ctx, "Vault on "+node.String()+" to be unsealed", func(ctx context.Context) error {
+	return func(ctx context.Context) error {
 		status, err := node.ask(ctx)
 		switch {
 		case err != nil:
 			return err
+		case status.RemovedFromCluster != nil && *status.RemovedFromCluster:
+			return errors.New("removed from its cluster: the machine has to be replaced")
 		case !status.Sealed:
 			return nil
 		case !status.Initialized:
@@ -189,7 +179,7 @@ func (args VaultUnsealArgs) awaitUnsealed(ctx context.Context, node vaultNode) e
 		ctx, cancel := context.WithTimeout(ctx, unsealTimeout)
 		defer cancel()
 		return args.sendKeys(ctx, node, status)
-	})
+	}
 }
 
 // sendKeys gives the node as many keys as it asks for. A nil error means that it is unsealed.

@@ -27,6 +27,8 @@ func (m *module) Construct(ctx *pulumi.Context, name, typ, urn string) (r pulumi
 		r = &GossipInstall{}
 	case "hashistack:index:GossipUse":
 		r = &GossipUse{}
+	case "hashistack:index:Membership":
+		r = &Membership{}
 	case "hashistack:index:NomadBootstrap":
 		r = &NomadBootstrap{}
 	case "hashistack:index:VaultInit":

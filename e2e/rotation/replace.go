@@ -1,0 +1,106 @@
+package rotation
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"time"
+)
+
+// whileReplaced is what may fail while one machine after the other is replaced.
+var whileReplaced = map[string]Allowance{
+	consulAPI:   {15, "when a leader leaves, until the others have elected another"},
+	nomadAPI:    {15, "when a leader leaves, until the others have elected another"},
+	vaultAPI:    {15, "when the active Vault leaves, until another has taken over"},
+	engines:     {15, "when a leader or the active Vault leaves, until another has taken over"},
+	consulAgent: {90, "one server in three and one client in two is away, and cannot be asked"},
+	consulDNS:   {90, "as above"},
+	pageHTTP:    {90, "as above; and an allocation has moved that the prober has not found yet"},
+}
+
+// replaceMachines gives all machines another root, and so replaces them.
+func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
+	if p.settings.generations["root"] < 2 {
+		if err := rotate("root")(ctx, p, phase); err != nil {
+			return err
+		}
+	}
+	before, err := p.carried(ctx)
+	if err != nil {
+		return err
+	}
+	p.settings.raise("machineRoot")
+	began := time.Now()
+	fewest, err := p.following(ctx, func() error { return p.update(ctx) })
+	if err != nil {
+		return err
+	}
+	phase.note("%d machines were replaced in %.0f s; meanwhile %d allocations or more of the sample job ran", len(p.machines), time.Since(began).Seconds(), fewest)
+	if fewest < 1 {
+		phase.problem("there was a moment without an allocation of the sample job")
+	}
+	if err := p.outputs.Healthy(ctx); err != nil {
+		return err
+	}
+	if _, err := p.settled(ctx, began, 2*recovery); err != nil {
+		return err
+	}
+	after, err := p.carried(ctx)
+	if err != nil {
+		return err
+	}
+	roots, err := p.roots()
+	if err != nil {
+		return err
+	}
+	newest := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: roots[len(roots)-1].Raw}))
+	for _, machine := range p.machines {
+		if after[machine] == before[machine] || after[machine] != strings.TrimSpace(newest) {
+			phase.problem("%s does not carry the newest root, and nothing else", machine)
+		}
+	}
+	return p.update(ctx, "--expect-no-changes")
+}
+
+// carried is the root that each machine was made with.
+func (p *proof) carried(ctx context.Context) (map[string]string, error) {
+	roots := map[string]string{}
+	for _, machine := range p.machines {
+		pem, err := p.stack.OnMachine(ctx, machine, "cat", "/etc/hashistack/ca.pem")
+		if err != nil {
+			return nil, fmt.Errorf("on %s: %w", machine, err)
+		}
+		roots[machine] = strings.TrimSpace(string(pem))
+	}
+	return roots, nil
+}
+
+// following runs what moves the sample job's allocations, keeps telling the prober where they are, and returns how many ran when
+// the fewest did.
+func (p *proof) following(ctx context.Context, run func() error) (fewest int, err error) {
+	fewest = math.MaxInt
+	following, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		ticker := time.NewTicker(pace)
+		defer ticker.Stop()
+		for {
+			if allocations, err := p.sample.Allocations(following); err == nil {
+				fewest = min(fewest, len(allocations))
+				p.showPages(allocations)
+			}
+			select {
+			case <-following.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	})
+	err = run()
+	stop()
+	watching.Wait()
+	return fewest, err
+}
