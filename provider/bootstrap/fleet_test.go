@@ -155,7 +155,7 @@ func TestAMachineThatDoesNotComeBack(t *testing.T) {
 	require.Len(t, said, 2)
 	require.Len(t, s.away(), 1)
 	for _, err := range said {
-		assert.ErrorContains(t, err, "no machine has left or come back for 300ms")
+		require.ErrorContains(t, err, "no machine has left or come back for 300ms")
 		assert.ErrorContains(t, err, s.away()[0]+" is not back: its agent is not alive")
 	}
 }
@@ -203,7 +203,7 @@ func TestWaitForTheTurnIsInterrupted(t *testing.T) {
 	s.send(ctx)
 	require.NoError(t, <-s.errs)
 	interrupt()
-	assert.ErrorContains(t, <-s.errs, "it is safe to run again")
+	require.ErrorContains(t, <-s.errs, "it is safe to run again")
 	s.running.Wait()
 	assert.Len(t, s.away(), 1)
 }
