@@ -120,6 +120,9 @@ func staticFiles(m Machine) ([]cloudinit.File, error) {
 			trees = append(trees, "nomad-server-only")
 		}
 	}
+	if m.has(RoleNomadClient) {
+		trees = append(trees, "nomad-client")
+	}
 
 	var files []cloudinit.File
 	for _, tree := range trees {
