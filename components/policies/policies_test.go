@@ -75,6 +75,7 @@ func TestMachineMayGetWhatItNeeds(t *testing.T) {
 		"auth/token/lookup-self":                               "read",
 		"auth/token/renew-self":                                "update",
 		"sys/leases/renew":                                     "update",
+		"sys/leases/lookup":                                    "update",
 	}
 	byRole := map[machine.Role]map[string]string{
 		machine.RoleVault: {

@@ -2,12 +2,9 @@ package rotation
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
-
-	consul "github.com/hashicorp/consul/api"
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/poll"
@@ -276,73 +273,4 @@ func (p *proof) restart(ctx context.Context, phase *Phase, machine string) error
 	}
 	phase.note("all well %.0f s after the restart of %s began", time.Since(began).Seconds(), machine)
 	return nil
-}
-
-// failingRenewal cuts one machine off from Vault, and sees Consul show it before anything has expired.
-func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
-	p.settings.lifetimes = slow
-	if err := p.update(ctx); err != nil {
-		return err
-	}
-	// What was issued before lives its short life out.
-	if err := p.use(ctx, short.longest()); err != nil {
-		return err
-	}
-	machine := p.clients[0]
-	const cut = `nft -f - <<-END
-		table inet cut {
-			chain output {
-				type filter hook output priority 0; policy accept;
-				tcp dport 8200 drop
-			}
-		}
-	END`
-	client, err := p.outputs.Consul()
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	if _, err := p.stack.OnMachine(ctx, machine, "bash", "-c", cut); err != nil {
-		return err
-	}
-	if err := poll.Until(ctx, slow.longest(), "Consul to show that "+machine+" renews nothing", func(ctx context.Context) error {
-		states, err := credentials(ctx, client)
-		if err == nil && states[machine] == "passing" {
-			err = errors.New("it is still passing")
-		}
-		return err
-	}); err != nil {
-		return err
-	}
-	left, err := p.stack.OnMachine(ctx, machine, "bash", "-c",
-		`for file in /etc/consul.d/tls/consul.pem /etc/nomad.d/tls/nomad.pem; do openssl x509 -noout -checkend 0 -in $file >/dev/null || echo $file; done`)
-	if err != nil {
-		return err
-	}
-	if len(left) > 0 {
-		phase.problem("already expired when Consul showed it: %s", left)
-	}
-	phase.note("%s was cut off from Vault; Consul showed it after %.0f s, when everything was still valid", machine, time.Since(began).Seconds())
-	if _, err := p.stack.OnMachine(ctx, machine, "nft", "delete", "table", "inet", "cut"); err != nil {
-		return err
-	}
-	restored := time.Now()
-	if _, err := p.settled(ctx, restored, 2*recovery); err != nil {
-		return err
-	}
-	phase.note("all passing again %.0f s after it was let back", time.Since(restored).Seconds())
-	return nil
-}
-
-// credentials is the state of the service credentials in Consul, by machine.
-func credentials(ctx context.Context, client *consul.Client) (map[string]string, error) {
-	entries, _, err := client.Health().Service("credentials", "", false, new(consul.QueryOptions).WithContext(ctx))
-	if err != nil {
-		return nil, err
-	}
-	states := map[string]string{}
-	for _, entry := range entries {
-		states[entry.Node.Node] = entry.Checks.AggregatedStatus()
-	}
-	return states, nil
 }

@@ -238,13 +238,13 @@ func (p *proof) settled(ctx context.Context, since time.Time, limit time.Duratio
 		if failing := p.prober.failing(inARow, probeNames); len(failing) > 0 {
 			return fmt.Errorf("these do not: %q", failing)
 		}
-		states, err := credentials(ctx, client)
+		found, err := credentials(ctx, client)
 		if err != nil {
 			return err
 		}
 		for _, machine := range p.machines {
-			if states[machine] != "passing" {
-				return fmt.Errorf("credentials of %s: %q", machine, states[machine])
+			if found[machine].state != "passing" {
+				return fmt.Errorf("credentials of %s: %q: %s", machine, found[machine].state, strings.Join(notPassing(found[machine].says), "; "))
 			}
 		}
 		return nil

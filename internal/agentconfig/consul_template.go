@@ -39,7 +39,7 @@ type ConsulTemplateTemplate struct {
 	Destination       string   `json:"destination"`
 	User              string   `json:"user"`
 	Group             string   `json:"group"`
-	Perms             string   `json:"perms"`   // octal: "0600"
-	Command           []string `json:"command"` // run when the file has changed
+	Perms             string   `json:"perms"`             // octal: "0600"
+	Command           []string `json:"command,omitempty"` // run when the file has changed
 	ErrorOnMissingKey bool     `json:"error_on_missing_key"`
 }

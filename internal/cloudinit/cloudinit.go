@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"fmt"
 
 	"go.yaml.in/yaml/v3"
@@ -38,9 +39,8 @@ type File struct {
 	Owner       string `yaml:"owner,omitempty"`
 	Permissions string `yaml:"permissions"` // octal, four digits: "0644"
 	// Defer writes the file after the packages are installed instead of before.
-	Defer    bool   `yaml:"defer,omitempty"`
-	Encoding string `yaml:"encoding,omitempty"` // "", or "gz+b64" as Compress sets it
-	Content  string `yaml:"content"`
+	Defer   bool   `yaml:"defer,omitempty"`
+	Content string `yaml:"content"`
 }
 
 // Apt configures package sources.
@@ -68,43 +68,44 @@ func (p Package) MarshalYAML() (any, error) {
 	return []string{p.Name, p.Version}, nil
 }
 
-// Render returns the user-data. It fails if that exceeds Limit.
-func (c Config) Render() (string, error) {
+// YAML is the #cloud-config as cloud-init acts on it.
+func (c Config) YAML() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(header)
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	encoder.CompactSeqIndent() // every byte counts against Limit
+	encoder.CompactSeqIndent()
 	if err := encoder.Encode(c); err != nil {
-		return "", fmt.Errorf("encode #cloud-config: %w", err)
+		return nil, fmt.Errorf("encode #cloud-config: %w", err)
 	}
 	if err := encoder.Close(); err != nil {
-		return "", fmt.Errorf("encode #cloud-config: %w", err)
+		return nil, fmt.Errorf("encode #cloud-config: %w", err)
 	}
-	if b.Len() > Limit {
-		return "", fmt.Errorf("user-data of %d bytes exceeds the %d bytes that Hetzner accepts: give the machine fewer "+
-			"roles, or compress more of its files", b.Len(), Limit)
-	}
-	return b.String(), nil
+	return b.Bytes(), nil
 }
 
-// Compress returns the file with its content gzipped and base64-encoded, or unchanged if that is no smaller.
-func (f File) Compress() (File, error) {
-	var b bytes.Buffer
-	zip, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+// Render returns the user-data: the YAML, compressed, in base64, which cloud-init undoes on Hetzner's machines
+// (cloudinit/sources/DataSourceHetzner.py: "a user can provide base64 encoded (possibly gzipped) data"). It fails if that
+// exceeds Limit.
+func (c Config) Render() (string, error) {
+	text, err := c.YAML()
 	if err != nil {
-		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+		return "", err
 	}
-	if _, err := zip.Write([]byte(f.Content)); err != nil {
-		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+	var b bytes.Buffer
+	encoder := base64.NewEncoder(base64.StdEncoding, &b)
+	zip, err := gzip.NewWriterLevel(encoder, gzip.BestCompression)
+	if err != nil {
+		return "", fmt.Errorf("compress #cloud-config: %w", err)
 	}
-	if err := zip.Close(); err != nil {
-		return File{}, fmt.Errorf("compress %s: %w", f.Path, err)
+	if _, err := zip.Write(text); err != nil {
+		return "", fmt.Errorf("compress #cloud-config: %w", err)
 	}
-	encoded := base64.StdEncoding.EncodeToString(b.Bytes())
-	if len(encoded) >= len(f.Content) {
-		return f, nil
+	if err := errors.Join(zip.Close(), encoder.Close()); err != nil {
+		return "", fmt.Errorf("compress #cloud-config: %w", err)
 	}
-	f.Encoding, f.Content = "gz+b64", encoded
-	return f, nil
+	if b.Len() > Limit {
+		return "", fmt.Errorf("user-data of %d bytes exceeds the %d bytes that Hetzner accepts: give the machine fewer roles", b.Len(), Limit)
+	}
+	return b.String(), nil
 }

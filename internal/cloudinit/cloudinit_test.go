@@ -3,7 +3,9 @@ package cloudinit
 import (
 	"compress/gzip"
 	"encoding/base64"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -13,7 +15,7 @@ import (
 
 func TestRender(t *testing.T) {
 	no := false
-	got, err := Config{
+	config := Config{
 		Hostname: "server-1", ManageEtcHosts: &no,
 		WriteFiles: []File{
 			{Path: "/etc/a", Permissions: "0644", Content: "one\n\ttwo: [\n"},
@@ -23,7 +25,8 @@ func TestRender(t *testing.T) {
 		PackageUpdate: true,
 		Packages:      []Package{{Name: "nftables"}, {Name: "consul", Version: "1.22.3-1"}},
 		RunCommands:   [][]string{{"systemctl", "daemon-reload"}},
-	}.Render()
+	}
+	got, err := config.YAML()
 	require.NoError(t, err)
 	assert.Equal(t, `#cloud-config
 hostname: server-1
@@ -52,43 +55,35 @@ packages:
 runcmd:
 - - systemctl
   - daemon-reload
-`, got)
+`, string(got))
+
+	userData, err := config.Render()
+	require.NoError(t, err)
+	zip, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(userData)))
+	require.NoError(t, err)
+	sent, err := io.ReadAll(zip)
+	require.NoError(t, err)
+	assert.Equal(t, string(got), string(sent))
+
+	again, err := config.Render()
+	require.NoError(t, err)
+	assert.Equal(t, userData, again, "user-data that differs each time would replace the machine each time")
 }
 
 func TestRenderRefusesWhatTheCloudWould(t *testing.T) {
 	config := func(size int) Config {
-		return Config{WriteFiles: []File{{Path: "/etc/a", Permissions: "0644", Content: strings.Repeat("x", size)}}}
+		// Nothing that could be compressed.
+		content := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+		var b strings.Builder
+		for b.Len() < size {
+			fmt.Fprintf(&b, "%x", content.Uint64())
+		}
+		return Config{WriteFiles: []File{{Path: "/etc/a", Permissions: "0644", Content: b.String()}}}
 	}
-	empty, err := config(0).Render()
+	fits, err := config(Limit).Render()
 	require.NoError(t, err)
-	room := Limit - len(empty) + len(`""`) // as the empty content is written
+	assert.Less(t, len(fits), Limit)
 
-	fits, err := config(room).Render()
-	require.NoError(t, err)
-	assert.Len(t, fits, Limit)
-
-	_, err = config(room + 1).Render()
-	require.ErrorContains(t, err, "user-data of 32769 bytes exceeds the 32768 bytes that Hetzner accepts")
-}
-
-func TestCompress(t *testing.T) {
-	long := File{Path: "/etc/a", Permissions: "0644", Content: strings.Repeat("a line\n", 500)}
-	got, err := long.Compress()
-	require.NoError(t, err)
-	assert.Equal(t, "gz+b64", got.Encoding)
-	assert.Less(t, len(got.Content), len(long.Content)/10)
-	zip, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(got.Content)))
-	require.NoError(t, err)
-	content, err := io.ReadAll(zip)
-	require.NoError(t, err)
-	assert.Equal(t, long.Content, string(content))
-
-	again, err := long.Compress()
-	require.NoError(t, err)
-	assert.Equal(t, got, again, "user-data that differs each time would replace the machine each time")
-
-	short := File{Path: "/etc/a", Permissions: "0644", Content: "short"}
-	got, err = short.Compress()
-	require.NoError(t, err)
-	assert.Equal(t, short, got)
+	_, err = config(2 * Limit).Render()
+	require.ErrorContains(t, err, "bytes exceeds the 32768 bytes that Hetzner accepts")
 }

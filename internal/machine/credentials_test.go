@@ -5,6 +5,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -29,50 +30,81 @@ func newHolder(t *testing.T) holder {
 	h := holder{root, filepath.Join(root, "bin"), filepath.Join(root, "credentials")}
 	content, err := static.ReadFile("files/base/usr/local/lib/hashistack/credentials")
 	require.NoError(t, err)
-	text := strings.NewReplacer("/etc/", root+"/etc/", "/run/", root+"/run/").Replace(string(content))
-	for _, dir := range []string{"bin", "run/hashistack", "run/vault-agent", "etc/consul.d/tls", "etc/nomad.d/tls", "etc/vault.d/tls"} {
+	text := strings.NewReplacer("/etc/", root+"/etc/", "/run/", root+"/run/", "/var/lib/", root+"/var/lib/").Replace(string(content))
+	for _, dir := range []string{
+		"bin", "answers", "run/hashistack", "run/vault-agent", "var/lib/hashistack",
+		"etc/hashistack", "etc/consul.d/tls", "etc/nomad.d/tls", "etc/vault.d/tls",
+	} {
 		require.NoError(t, os.MkdirAll(filepath.Join(root, dir), 0o700))
 	}
 	require.NoError(t, os.WriteFile(h.script, []byte(text), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(root, "run/vault-agent/token"), []byte("hvs.token"), 0o600))
-	h.login(t, 100, 900)
+	h.write(t, "run/vault-agent/token", "hvs.token")
+	h.write(t, "etc/hashistack/ca.pem", certified(t, "root", 99))
+	// It knows what the test has it know, and tells nobody but the machine.
+	require.NoError(t, os.WriteFile(filepath.Join(h.bin, "vault"), []byte(`#!/bin/sh
+[ "$VAULT_TOKEN" = hvs.token ] && [ "$VAULT_FORMAT" = json ] && . "`+root+`/answers/$(echo "$@" | tr / ' ')"
+`), 0o700))
+	h.answers(t, login, 100, 900)
 	return h
 }
 
-// login makes Vault say of the machine's token, and of no other, how many seconds ago it was issued and how many it has left.
-func (h holder) login(t *testing.T, ago, left int) {
+const login = "token lookup"
+
+func (h holder) write(t *testing.T, path, content string) {
 	t.Helper()
-	h.vault(t, fmt.Sprintf(`[ "$VAULT_TOKEN" = hvs.token ] && printf '{\n  "data": {\n    "creation_time": %d,\n    "ttl": %d\n  }\n}\n'`,
-		time.Now().Unix()-int64(ago), left))
+	require.NoError(t, os.WriteFile(filepath.Join(h.root, path), []byte(content), 0o600))
 }
 
-// renewedLogin is login for a token that was issued long ago, and renewed.
-func (h holder) renewedLogin(t *testing.T, ago, left int) {
+// answers makes Vault say, to a command, how many seconds ago something was issued and how many it has left.
+func (h holder) answers(t *testing.T, command string, ago, left int) {
 	t.Helper()
-	h.vault(t, fmt.Sprintf(`printf '{\n    "creation_time": 1000000000,\n    "last_renewal": "%s",\n    "last_renewal_time": %d,\n    "ttl": %d\n}\n'`,
-		time.Now().Format(time.RFC3339), time.Now().Unix()-int64(ago), left))
+	h.does(t, command, fmt.Sprintf(`printf '{\n  "data": {\n    "issue_time": "%s",\n    "last_renewal": null,\n    "ttl": %d\n  }\n}\n'`, before(ago), left))
 }
 
-// vault is what the Vault CLI does from now on.
-func (h holder) vault(t *testing.T, does string) {
+// answersRenewed is answers for what was issued long ago, and renewed.
+func (h holder) answersRenewed(t *testing.T, command string, ago, left int) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(h.bin, "vault"), []byte("#!/bin/sh\n"+does+"\n"), 0o700))
+	h.does(t, command, fmt.Sprintf(`printf '{\n    "issue_time": "2001-02-03T04:05:06.789Z",\n    "last_renewal": "%s",\n    "ttl": %d\n}\n'`, before(ago), left))
 }
 
-// certificate writes a bundle of which a percentage of its thousand seconds is left, with the key behind it.
-func (h holder) certificate(t *testing.T, product string, percent int) {
+func before(ago int) string {
+	return time.Now().Add(-time.Duration(ago) * time.Second).Format(time.RFC3339Nano)
+}
+
+// does is what the Vault CLI does for a command from now on.
+func (h holder) does(t *testing.T, command, does string) {
+	t.Helper()
+	h.write(t, "answers/"+strings.ReplaceAll(command, "/", " "), does+"\n")
+}
+
+// certified is a certificate of which a percentage of its thousand seconds is left.
+func certified(t *testing.T, name string, percent int) string {
+	t.Helper()
+	certificate, _ := certify(t, name, percent)
+	return certificate
+}
+
+func certify(t *testing.T, name string, percent int) (certificate, privateKey string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	end := time.Now().Add(time.Duration(percent*10) * time.Second)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: end.Add(-1000 * time.Second), NotAfter: end}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: end.Add(-1000 * time.Second), NotAfter: end, Subject: pkix.Name{CommonName: name},
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	require.NoError(t, err)
-	bundle := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...)
-	require.NoError(t, os.WriteFile(filepath.Join(h.root, "etc", product+".d/tls", product+".pem"), bundle, 0o600))
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))
+}
+
+// certificate writes a bundle: a certificate of which a percentage is left, who certified it, and the key behind them.
+func (h holder) certificate(t *testing.T, product string, percent int, chain ...string) {
+	t.Helper()
+	certificate, key := certify(t, product, percent)
+	h.write(t, filepath.Join("etc", product+".d/tls", product+".pem"), certificate+strings.Join(chain, "")+key)
 }
 
 // check looks, and returns what Consul would see.
@@ -125,7 +157,7 @@ func TestCredentials(t *testing.T) {
 
 func TestCredentialsThatAreNone(t *testing.T) {
 	h := newHolder(t)
-	require.NoError(t, os.WriteFile(filepath.Join(h.root, "etc/vault.d/tls/vault.pem"), []byte("half a fi"), 0o600))
+	h.write(t, "etc/vault.d/tls/vault.pem", "half a fi")
 	code, says := h.check(t)
 	assert.Equal(t, 2, code)
 	assert.Contains(t, says, "critical: /etc/vault.d/tls/vault.pem holds no certificate")
@@ -134,20 +166,25 @@ func TestCredentialsThatAreNone(t *testing.T) {
 // While Vault does not answer, or refuses the token, the login goes on to end when it was to end.
 func TestCredentialsWithoutVault(t *testing.T) {
 	h := newHolder(t)
-	h.vault(t, "exit 2")
+	h.does(t, login, "exit 2")
 	code, says := h.check(t)
 	assert.Equal(t, 2, code)
-	assert.Contains(t, says, "critical: not logged in to Vault")
+	assert.Contains(t, says, "critical: Vault has never said how long the login to Vault lives")
 
-	h.login(t, 800, 200)
+	h.answers(t, login, 800, 200)
 	code, says = h.check(t)
 	assert.Equal(t, 1, code)
 	assert.Regexp(t, "warning: the login to Vault has 200 s of 100[01] s left", says)
 
-	h.vault(t, "exit 2")
+	h.does(t, login, "exit 2")
 	code, says = h.check(t)
 	assert.Equal(t, 1, code, says)
-	require.NoError(t, os.WriteFile(filepath.Join(h.root, "run/hashistack/login"), []byte("1 1000\n"), 0o600))
+	h.write(t, "run/hashistack/known/login", "1 1000\n")
+	code, says = h.check(t)
+	assert.Equal(t, 2, code)
+	assert.Contains(t, says, "critical: the login to Vault has -")
+
+	require.NoError(t, os.Remove(filepath.Join(h.root, "run/vault-agent/token")))
 	code, says = h.check(t)
 	assert.Equal(t, 2, code)
 	assert.Contains(t, says, "critical: the login to Vault has -")
@@ -167,10 +204,56 @@ func TestCredentialsAfterRenewals(t *testing.T) {
 		{10, 390, "passing: the login to Vault has 390 s of 40[01] s left"},
 		{100, 4900, "passing: the login to Vault has 4900 s of 500[01] s left"},
 	} {
-		h.renewedLogin(t, step.ago, step.left)
+		h.answersRenewed(t, login, step.ago, step.left)
 		_, says := h.check(t)
 		assert.Regexp(t, step.want, says)
 	}
+}
+
+// A token can go stale while the login that it was issued under is renewed.
+func TestCredentialsThatAreLeases(t *testing.T) {
+	const agent, dns = "consul/creds/agent-client/one", "consul/creds/dns/two"
+	h := newHolder(t)
+	h.write(t, "var/lib/hashistack/leases", "agent-client "+agent+"\ndns "+dns+"\n")
+	h.answers(t, "lease lookup "+agent, 0, 1000)
+	h.answersRenewed(t, "lease lookup "+dns, 10, 990)
+	code, says := h.check(t)
+	assert.Zero(t, code, says)
+	assert.Regexp(t, "passing: the Consul token agent-client has 1000 s of 100[01] s left", says)
+	assert.Regexp(t, "passing: the Consul token dns has 990 s of 100[01] s left", says)
+
+	h.answersRenewed(t, "lease lookup "+dns, 800, 200)
+	code, says = h.check(t)
+	assert.Equal(t, 1, code, says)
+	assert.Contains(t, says, "warning: the Consul token dns has 200 s")
+
+	h.does(t, "lease lookup "+dns, `echo "error looking up lease id `+dns+`: * invalid lease" >&2; exit 2`)
+	code, says = h.check(t)
+	assert.Equal(t, 2, code, says)
+	assert.Contains(t, says, "critical: the Consul token dns has 0 s")
+	assert.NotContains(t, says, dns, "a lease is for those who may end it")
+}
+
+// Who certified a certificate is renewed by an update, so it is seen months before.
+func TestCredentialsOfAuthorities(t *testing.T) {
+	h := newHolder(t)
+	h.certificate(t, "consul", 99, certified(t, "hashistack Consul", 16), certified(t, "hashistack-2 root", 60))
+	h.certificate(t, "nomad", 99, certified(t, "hashistack Nomad", 99), certified(t, "hashistack-2 root", 60))
+	code, says := h.check(t)
+	assert.Zero(t, code, says)
+	assert.Contains(t, says, "passing: the authority hashistack Consul has ")
+	assert.Contains(t, says, "passing: the root has ")
+	assert.Equal(t, 1, strings.Count(says, "the authority hashistack-2 root"), says)
+
+	h.certificate(t, "consul", 99, certified(t, "hashistack Consul", 14))
+	code, says = h.check(t)
+	assert.Equal(t, 1, code, says)
+	assert.Contains(t, says, "warning: the authority hashistack Consul has ")
+
+	h.write(t, "etc/hashistack/ca.pem", certified(t, "root", 9))
+	code, says = h.check(t)
+	assert.Equal(t, 2, code, says)
+	assert.Contains(t, says, "critical: the root has ")
 }
 
 // Nobody takes silence for good news.

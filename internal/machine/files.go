@@ -31,7 +31,8 @@ const (
 
 	templateDir   = "/etc/consul-template.d/"
 	vaultAgentDir = "/etc/vault-agent.d/"
-	tokenFile     = "/run/vault-agent/token" //nolint:gosec // a path, no credential
+	tokenFile     = "/run/vault-agent/token"     //nolint:gosec // a path, no credential
+	leasesFile    = "/var/lib/hashistack/leases" // see credentials
 	applyCommand  = "/usr/local/lib/hashistack/apply"
 )
 

@@ -72,12 +72,14 @@ type consulTokens struct {
 	Services []agentconfig.ConsulService
 }
 
-// consulToken is one of the agent's tokens, by its name in Consul's configuration.
+// consulToken is a token that Vault issues: one of the agent's by its name in Consul's configuration, or any by its role.
 type consulToken struct{ Name, Path string }
 
 // templates are all files that consul-template writes on the machine.
 func templates(c Cluster, m Machine) []rendered {
-	t := consulTemplates(c, m)
+	t := append(consulTemplates(c, m), rendered{
+		name: "leases", template: "leases.ctmpl", data: leased(m), destination: leasesFile, owner: "root",
+	})
 	if m.runsNomad() {
 		t = append(t, nomadTemplates(c, m)...)
 	}
@@ -90,6 +92,24 @@ func templates(c Cluster, m Machine) []rendered {
 		})
 	}
 	return t
+}
+
+// leased are all Consul tokens that the machine is given, by their roles.
+func leased(m Machine) (tokens []consulToken) {
+	roles := []string{vaultpath.AgentRole(m.Pool), vaultpath.ConsulDNS}
+	if m.has(RoleVault) {
+		roles = append(roles, vaultpath.ConsulRegistration)
+	}
+	if m.has(RoleNomadServer) {
+		roles = append(roles, vaultpath.ConsulNomadServer)
+	}
+	if m.has(RoleNomadClient) {
+		roles = append(roles, vaultpath.ConsulNomadClient)
+	}
+	for _, role := range roles {
+		tokens = append(tokens, consulToken{role, vaultpath.ConsulCreds(role)})
+	}
+	return tokens
 }
 
 func consulTemplates(c Cluster, m Machine) []rendered {

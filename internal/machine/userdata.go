@@ -8,23 +8,11 @@ import (
 	"hashistack/internal/cloudinit"
 )
 
-// compressFrom is the size in bytes from which files are compressed: all machines' user-data is then well within
-// cloudinit.Limit, and short files stay readable in it.
-const compressFrom = 512
-
 // UserData renders the cloud-init user-data of machine m in cluster c. It reports every problem of its input at once.
 func UserData(c Cluster, m Machine) (string, error) {
 	config, err := cloudConfig(c, m)
 	if err != nil {
 		return "", fmt.Errorf("user-data of machine %q: %w", m.Name, err)
-	}
-	for i, file := range config.WriteFiles {
-		if len(file.Content) < compressFrom {
-			continue
-		}
-		if config.WriteFiles[i], err = file.Compress(); err != nil {
-			return "", fmt.Errorf("user-data of machine %q: %w", m.Name, err)
-		}
 	}
 	userData, err := config.Render()
 	if err != nil {

@@ -3,6 +3,7 @@ package machine
 import (
 	"archive/tar"
 	"bytes"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"path"
@@ -29,11 +30,20 @@ func seedDisk(spec Spec, mirror, mirrorKey string) (io.Reader, error) {
 
 	const nocloud = "/var/lib/cloud/seed/nocloud/"
 	return upper([]file{
-		{nocloud + "user-data", 0o600, spec.UserData},
+		{nocloud + "user-data", 0o600, decoded(spec.UserData)},
 		{nocloud + "meta-data", 0o644, string(metadata)},
 		{"/etc/apt/sources.list.d/debian.sources", 0o644, sources},
 		{keyring, 0o644, mirrorKey},
 	})
+}
+
+// decoded undoes base64, as cloud-init does on Hetzner's machines (cloudinit/sources/helpers/hetzner.py) and not with a NoCloud
+// seed. What is not base64 is meant as it is.
+func decoded(userData string) string {
+	if plain, err := base64.StdEncoding.DecodeString(userData); err == nil {
+		return string(plain)
+	}
+	return userData
 }
 
 type file struct {

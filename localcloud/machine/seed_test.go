@@ -37,3 +37,11 @@ func TestSeedDisk(t *testing.T) {
 	assert.Equal(t, "the key\n", contents["upper/etc/apt/keyrings/cloud-mirror.asc"])
 	assert.EqualValues(t, 0o755, modes["upper/"], "the root of the machine")
 }
+
+// A cloud that takes text only is given anything else in base64.
+func TestUserDataInBase64(t *testing.T) {
+	assert.Equal(t, "\x1f\x8b\x08", decoded("H4sI"))
+	for _, plain := range []string{"#cloud-config\n", "#!/bin/sh\necho H4sI\n", ""} {
+		assert.Equal(t, plain, decoded(plain))
+	}
+}

@@ -14,6 +14,11 @@ path "sys/leases/renew" {
   capabilities = ["update"]
 }
 
+# How long its Consul tokens live, which it knows the leases of.
+path "sys/leases/lookup" {
+  capabilities = ["update"]
+}
+
 # Every machine runs a Consul agent: its certificate, the gossip key, and its tokens.
 path "pki-consul/issue/client" {
   capabilities = ["create", "update"]
