@@ -12,13 +12,13 @@ import (
 
 // whileReplaced is what may fail while one machine after the other is replaced.
 var whileReplaced = map[string]Allowance{
-	consulAPI:   {15, "when a leader leaves, until the others have elected another"},
-	nomadAPI:    {15, "when a leader leaves, until the others have elected another"},
-	vaultAPI:    {15, "when the active Vault leaves, until another has taken over"},
-	engines:     {15, "when a leader or the active Vault leaves, until another has taken over"},
-	consulAgent: {90, "one server in three and one client in two is away, and cannot be asked"},
-	consulDNS:   {90, "as above"},
-	pageHTTP:    {90, "as above; and an allocation has moved that the prober has not found yet"},
+	consulAPI:   {8, "when a leader leaves, until the others have elected another"},
+	nomadAPI:    {8, "when a leader leaves, until the others have elected another"},
+	vaultAPI:    {8, "when the active Vault leaves, until another has taken over"},
+	engines:     {8, "when a leader or the active Vault leaves, until another has taken over"},
+	consulAgent: {60, "one server in three and one client in two is away, and cannot be asked"},
+	consulDNS:   {40, "as above"},
+	pageHTTP:    {40, "as above; and an allocation has moved that the prober has not found yet"},
 }
 
 // replaceMachines gives all machines another root, and so replaces them.
