@@ -89,7 +89,9 @@ func credentials(ctx context.Context, client *consul.Client) (map[string]noted, 
 	for _, entry := range entries {
 		n := noted{state: entry.Checks.AggregatedStatus()}
 		for _, check := range entry.Checks {
-			n.says += check.Output
+			if check.ServiceName == "credentials" { // and not the node's
+				n.says += check.Output
+			}
 		}
 		machines[entry.Node.Node] = n
 	}

@@ -232,12 +232,11 @@ var (
 		consulDNS:   {20, "one machine in five is away"},
 		pageHTTP:    {20, "it is asked from a machine that is away"},
 	}
-	// A client is away for long: its shutdown waits a minute and a half, systemd's limit, for Nomad's executors, which do not
-	// end on SIGTERM so that tasks survive a restart of Nomad.
+	// A client's shutdown takes twenty seconds: see its system.conf.d/hashistack.conf.
 	withoutClient = map[string]Allowance{
-		consulAgent: {60, "one machine in five is away, for a minute and a half"},
-		consulDNS:   {60, "one machine in five is away, for a minute and a half"},
-		pageHTTP:    {300, "one of its two allocations is on the machine that is away"},
+		consulAgent: {30, "one machine in five is away"},
+		consulDNS:   {30, "one machine in five is away"},
+		pageHTTP:    {120, "one of its two allocations is on the machine that is away"},
 	}
 )
 
