@@ -73,7 +73,7 @@ runcmd:
 func TestRenderRefusesWhatTheCloudWould(t *testing.T) {
 	config := func(size int) Config {
 		// Nothing that could be compressed.
-		content := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // no secret
+		content := rand.New(rand.NewPCG(1, 2))
 		var b strings.Builder
 		for b.Len() < size {
 			fmt.Fprintf(&b, "%x", content.Uint64())
