@@ -2,6 +2,7 @@ package components
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -27,6 +28,8 @@ type FleetArgs struct {
 	Nomad  *Nomad
 	Trust  *Trust
 	Site   Site
+	// Patience is how long to wait for a machine: to become a healthy member, to leave, or to be back.
+	Patience time.Duration
 }
 
 // Fleet is the machines as members of their clusters. It is there when all of them are, healthy; and a machine that is to be
@@ -73,7 +76,8 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		NomadToken:  args.Nomad.Token,
 		// Of a machine that carries the next root already, and has no certificate of Vault's yet, the clients' bundle of before
 		// its replacement does not know the root.
-		CaPem: args.Trust.all,
+		CaPem:   args.Trust.all,
+		Timeout: pulumi.String(args.Patience.String()),
 	}, args.Site.inside(f)...)
 	if err != nil {
 		return fmt.Errorf("declare membership of %s: %w", m.Name, err)

@@ -26,7 +26,7 @@ func TestFleet(t *testing.T) {
 			assertInputs(t, membership, want{
 				"machine":   m.name,
 				"machineId": p.One(t, "hcloud:index/server:Server", m.name).ID, // another one leaves before it comes
-				"roles":     c.roles, "lane": c.lane, "atOnce": 1, "region": "global", "caPem": rootPEM,
+				"roles":     c.roles, "lane": c.lane, "atOnce": 1, "timeout": "5m0s", "region": "global", "caPem": rootPEM,
 				"vaultNodes": apis(8200), "consulNodes": apis(8501), "nomadNodes": apis(4646),
 			})
 			assertSecret(t, membership, "vaultToken", vaultToken)

@@ -223,7 +223,8 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 		return err
 	}
 	_, err = NewFleet(ctx, "fleet", &FleetArgs{
-		Pools: p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
+		Patience: 5 * time.Minute,
+		Pools:    p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
 	})
 	return err
 }

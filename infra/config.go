@@ -49,6 +49,9 @@ type Config struct {
 	Seal *Seal `json:"seal"`
 	// Lifetimes are those of what Vault issues. Each has a default.
 	Lifetimes Lifetimes `json:"lifetimes"`
+	// Patience is how long an update waits for a machine: to become a healthy member of its clusters, to leave them, or to be
+	// back. Default 10m.
+	Patience time.Duration `json:"patience"`
 	// Generations number the credentials that nobody renews by himself. Each has the default 1.
 	Generations Generations `json:"generations"`
 }
@@ -142,6 +145,7 @@ func defaults() Config {
 			Vault:          "1.21.0-1",
 			ConsulTemplate: "0.41.1-1",
 		},
+		Patience: 10 * time.Minute,
 		Lifetimes: Lifetimes{
 			Certificate: 24 * time.Hour,
 			Login:       24 * time.Hour,

@@ -57,6 +57,8 @@ func TestStacksDifferInPlaceOnly(t *testing.T) {
 		assert.NotContains(t, prod, place)
 		delete(local, place)
 	}
+	assert.Contains(t, local, "hashistack:patience", "of whoever sits in front of it")
+	delete(local, "hashistack:patience")
 	assert.ElementsMatch(t, sortedKeysOf(local), sortedKeysOf(prod))
 	for _, same := range []string{"hashistack:location", "hashistack:network"} {
 		assert.Equal(t, prod[same], local[same])
@@ -162,6 +164,8 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"a token beyond max":    {"hashistack:lifetimes", `{"token": "2m", "tokenMax": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.tokenMax, 1m0s"},
 		"a login beyond max":    {"hashistack:lifetimes", `{"login": "800h"}`, "hashistack:lifetimes.login: 800h0m0s is longer than lifetimes.tokenMax, 720h0m0s"},
 		"a token and login":     {"hashistack:lifetimes", `{"token": "2m", "login": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.login, 1m0s"},
+		"no patience":           {"hashistack:patience", `59s`, "hashistack:patience: must be a duration between 1m0s and 2h0m0s such as 5m, got 59s"},
+		"endless patience":      {"hashistack:patience", `3h`, "hashistack:patience: must be a duration between 1m0s and 2h0m0s such as 5m, got 3h0m0s"},
 		"an unknown life":       {"hashistack:lifetimes", `{"certificates": "1h"}`, "hashistack:lifetimes.certificates: unknown key"},
 		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be 1 or more, got 0"},
 		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be 1 or more, got -1"},

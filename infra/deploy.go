@@ -109,7 +109,7 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	}
 	// It stands when every machine is a healthy member of its clusters. From then on machines that change leave first.
 	if _, err = components.NewFleet(ctx, "fleet", &components.FleetArgs{
-		Pools: pools, Region: cfg.Region, Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Site: site,
+		Pools: pools, Region: cfg.Region, Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Site: site, Patience: cfg.Patience,
 	}, own); err != nil {
 		return err
 	}

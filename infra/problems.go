@@ -61,6 +61,9 @@ func (p *problems) check(cfg *Config) {
 		p.checkMirror(cfg.Mirror)
 	}
 	p.checkLifetimes(cfg.Lifetimes)
+	if cfg.Patience < minPatience || cfg.Patience > maxPatience {
+		p.add("patience", "must be a duration between %s and %s such as 5m, got %s: a machine takes about a minute to boot", minPatience, maxPatience, cfg.Patience)
+	}
 	p.checkGenerations(cfg.Generations)
 	if cfg.Seal != nil && !slices.Contains(sealTypes, cfg.Seal.Type) {
 		p.add("seal.type", "must be one of %s, got %q", strings.Join(sealTypes, ", "), cfg.Seal.Type)
@@ -160,6 +163,9 @@ func (p *problems) checkNetworks(cfg *Config) {
 }
 
 const (
+	// minPatience leaves a machine time to boot, maxPatience keeps an update from waiting for a machine that nobody mends.
+	minPatience = time.Minute
+	maxPatience = 2 * time.Hour
 	// minLifetime leaves room for a renewal and a few retries of it.
 	minLifetime = 30 * time.Second
 	// maxLifetime keeps what leaks from being good for long.

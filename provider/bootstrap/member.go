@@ -6,15 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 	p "github.com/pulumi/pulumi-go-provider"
 )
-
-// drainDeadline is how long allocations may take to move elsewhere before they are stopped.
-const drainDeadline = 5 * time.Minute
 
 // member is a machine with the clusters that it belongs to.
 type member struct {
@@ -179,8 +175,13 @@ func (m *member) drain(ctx context.Context) error {
 		p.GetLogger(ctx).Warningf("%s is not drained: %s", m.Machine, describe(err))
 		return nil
 	}
+	patience, err := parseTimeout(m.Timeout)
+	if err != nil {
+		return fmt.Errorf("timeout: %w", err)
+	}
 	spec := &nomad.DrainOptions{
-		DrainSpec: &nomad.DrainSpec{Deadline: drainDeadline},
+		// Allocations that have not moved elsewhere by then are stopped, and the rest of the time is for that.
+		DrainSpec: &nomad.DrainSpec{Deadline: patience / 2},
 		Meta:      map[string]string{"message": "the machine is about to be replaced or removed"},
 	}
 	if err := until(ctx, "the drain of "+m.Machine+" to begin", anyOf(m.nomad, func(ctx context.Context, server nomadServer) error {
