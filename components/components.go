@@ -62,6 +62,15 @@ func nodes(machines []Machine, port int) hashistack.NodeArray {
 	return all
 }
 
+// machineIDs are what tells a machine from the one that had its name before.
+func machineIDs(machines []Machine) pulumi.StringArray {
+	all := pulumi.StringArray{}
+	for _, m := range machines {
+		all = append(all, m.Server.ID().ToStringOutput())
+	}
+	return all
+}
+
 // servers are what to wait for before talking to any of the machines.
 func servers(machines []Machine) []pulumi.Resource {
 	all := make([]pulumi.Resource, 0, len(machines))

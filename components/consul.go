@@ -75,6 +75,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 	}
 	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
 		Nodes:           nodes(args.Machines, consulPort),
+		MachineIds:      machineIDs(args.Machines),
 		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,

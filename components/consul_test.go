@@ -22,12 +22,21 @@ const (
 	consulRole   = "vault:consul/secretBackendRole:SecretBackendRole"
 )
 
+// serverIDs are the identities of the machines with the clusters' servers: new ones are waited for.
+func serverIDs(t *testing.T, p *platform) (ids []any) {
+	t.Helper()
+	for _, m := range serverMachines {
+		ids = append(ids, p.One(t, "hcloud:index/server:Server", m.name).ID)
+	}
+	return ids
+}
+
 func TestConsulBootstrap(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.consulGossip = 3 })
 	assertGossipKey(t, p, "consul", 3, apis(8501))
 	bootstrap := p.One(t, "hashistack:index:ConsulBootstrap", "consul")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
-	assertInputs(t, bootstrap, want{"nodes": apis(8501), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
+	assertInputs(t, bootstrap, want{"machineIds": serverIDs(t, p), "nodes": apis(8501), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
 	// No agent joins another without the key.
 	assert.Contains(t, p.dependencies(bootstrap), "vault:kv/secretV2:SecretV2 gossip/consul")
 

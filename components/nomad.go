@@ -66,6 +66,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 	}
 	bootstrap, err := hashistack.NewNomadBootstrap(ctx, name, &hashistack.NomadBootstrapArgs{
 		Nodes:           nodes(args.Machines, nomadPort),
+		MachineIds:      machineIDs(args.Machines),
 		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,

@@ -14,7 +14,7 @@ func TestNomadBootstrap(t *testing.T) {
 	assertGossipKey(t, p, "nomad", 4, apis(4646))
 	bootstrap := p.One(t, "hashistack:index:NomadBootstrap", "nomad")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
-	assertInputs(t, bootstrap, want{"nodes": apis(4646), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
+	assertInputs(t, bootstrap, want{"nodes": apis(4646), "machineIds": serverIDs(t, p), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
 	for _, needed := range []string{
 		"vault:kv/secretV2:SecretV2 gossip/nomad",
 		consulRole + " consul-nomad-server", // its agents do not start without a token of Consul

@@ -47,6 +47,7 @@ type Sample struct {
 	stack   *stack.Stack
 	outputs *stack.Outputs
 	nomad   *nomad.Client
+	servers []*nomad.Client // each of Nomad's servers, for what has to be known while one is away
 	// Greeting is the secret, chosen anew for each run.
 	Greeting string
 }
@@ -57,7 +58,15 @@ func New(s *stack.Stack, outputs *stack.Outputs) (*Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Sample{stack: s, outputs: outputs, nomad: client, Greeting: "the secret is " + strings.ToLower(rand.Text())}, nil
+	sample := &Sample{stack: s, outputs: outputs, nomad: client, Greeting: "the secret is " + strings.ToLower(rand.Text())}
+	for _, name := range outputs.Members("server") {
+		server, err := outputs.NomadAt("https://" + outputs.Machines[name] + ":4646")
+		if err != nil {
+			return nil, err
+		}
+		sample.servers = append(sample.servers, server)
+	}
+	return sample, nil
 }
 
 // Run stores the secret, runs the job and waits until its page shows the secret.
@@ -154,10 +163,27 @@ type Allocation struct {
 	Started  time.Time
 }
 
-// Allocations are the running allocations of the sample job.
-func (s *Sample) Allocations(ctx context.Context) ([]Allocation, error) {
+// answerTimeout bounds the wait for one server, after which the next is asked.
+const answerTimeout = 4 * time.Second
+
+// Allocations are the running allocations of the sample job, by whichever server answers.
+func (s *Sample) Allocations(ctx context.Context) (all []Allocation, err error) {
+	var said []error
+	for _, server := range s.servers {
+		asking, cancel := context.WithTimeout(ctx, answerTimeout)
+		all, err = allocations(asking, server)
+		cancel()
+		if err == nil {
+			return all, nil
+		}
+		said = append(said, err)
+	}
+	return nil, errors.Join(said...)
+}
+
+func allocations(ctx context.Context, server *nomad.Client) ([]Allocation, error) {
 	query := new(nomad.QueryOptions).WithContext(ctx)
-	stubs, _, err := s.nomad.Jobs().Allocations("page", false, query)
+	stubs, _, err := server.Jobs().Allocations("page", false, query)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +192,7 @@ func (s *Sample) Allocations(ctx context.Context) ([]Allocation, error) {
 		if stub.ClientStatus != nomad.AllocClientStatusRunning {
 			continue
 		}
-		allocation, _, err := s.nomad.Allocations().Info(stub.ID, query)
+		allocation, _, err := server.Allocations().Info(stub.ID, query)
 		if err != nil {
 			return nil, err
 		}

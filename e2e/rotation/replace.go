@@ -17,8 +17,8 @@ var whileReplaced = map[string]Allowance{
 	vaultAPI:    {8, "when the active Vault leaves, until another has taken over"},
 	engines:     {8, "when a leader or the active Vault leaves, until another has taken over"},
 	consulAgent: {60, "one server in three and one client in two is away, and cannot be asked"},
-	consulDNS:   {40, "as above"},
-	pageHTTP:    {40, "as above; and an allocation has moved that the prober has not found yet"},
+	consulDNS:   {60, "as above"},
+	pageHTTP:    {60, "as above; and an allocation has moved that the prober has not found yet"},
 }
 
 // replaceMachines gives all machines another root, and so replaces them.

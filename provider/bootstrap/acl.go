@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -14,11 +15,12 @@ import (
 
 // ACLBootstrapArgs are the inputs of ConsulBootstrap and NomadBootstrap.
 type ACLBootstrapArgs struct {
-	Nodes           []Node `pulumi:"nodes"`
-	CaPem           string `pulumi:"caPem"`
-	ExpectedVoters  int    `pulumi:"expectedVoters"`
-	BootstrapSecret string `pulumi:"bootstrapSecret" provider:"secret,replaceOnChanges"`
-	Timeout         string `pulumi:"timeout,optional"`
+	Nodes           []Node   `pulumi:"nodes"`
+	MachineIDs      []string `pulumi:"machineIds,optional"`
+	CaPem           string   `pulumi:"caPem"`
+	ExpectedVoters  int      `pulumi:"expectedVoters"`
+	BootstrapSecret string   `pulumi:"bootstrapSecret" provider:"secret,replaceOnChanges"`
+	Timeout         string   `pulumi:"timeout,optional"`
 }
 
 // ACLBootstrapState is what stays in the stack's state.
@@ -31,6 +33,8 @@ type ACLBootstrapState struct {
 // Annotate describes the inputs in the schema.
 func (args *ACLBootstrapArgs) Annotate(a infer.Annotator) {
 	a.Describe(&args.Nodes, "All servers of the cluster; each is asked in turn until one answers.")
+	a.Describe(&args.MachineIDs, "Identities of the machines, for example the IDs of their servers: with others, an update waits "+
+		"until all servers are there again, so that whatever relies on one of them finds it.")
 	a.Describe(&args.CaPem, "PEM certificates of the authorities that sign the servers' certificates. No others are trusted.")
 	a.Describe(&args.ExpectedVoters, "How many voters the cluster must have, all of them healthy, before anything may rely on it.")
 	a.Describe(&args.BootstrapSecret, "The secret of the management token, a UUID chosen beforehand: an interrupted bootstrap "+
@@ -90,7 +94,7 @@ func (product aclProduct) check(ctx context.Context, req infer.CheckRequest) (in
 	if err != nil || len(failures) > 0 {
 		return infer.CheckResponse[ACLBootstrapArgs]{Inputs: args, Failures: failures}, err
 	}
-	args.Nodes = listed(args.Nodes)
+	args.Nodes, args.MachineIDs = listed(args.Nodes), listed(args.MachineIDs)
 	c := problems{inputs: req.NewInputs}
 	c.checkNodes("nodes", args.Nodes)
 	c.checkAccess(args.CaPem, args.Timeout)
@@ -214,11 +218,37 @@ func (product aclProduct) bootstrapOrAdopt(ctx context.Context, server aclServer
 		"replace the machines with `%s`", product.name, leader, done.resetIndex, product.resetFile, replaceCommand(args.Nodes)))
 }
 
-// update takes over how the cluster is reached; the token stays as it is.
-func (product aclProduct) update(req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState]) (infer.UpdateResponse[ACLBootstrapState], error) {
-	state := req.State
-	state.ACLBootstrapArgs = req.Inputs
-	return infer.UpdateResponse[ACLBootstrapState]{Output: state}, nil
+// update takes over how the cluster is reached; the token stays as it is. New machines are waited for.
+func (product aclProduct) update(
+	ctx context.Context, req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState],
+) (infer.UpdateResponse[ACLBootstrapState], error) {
+	args := req.Inputs
+	resp := infer.UpdateResponse[ACLBootstrapState]{Output: req.State}
+	resp.Output.ACLBootstrapArgs = args
+	if req.DryRun || slices.Equal(args.MachineIDs, req.State.MachineIDs) {
+		return resp, nil
+	}
+	ctx, cancel, err := within(ctx, args.Timeout)
+	if err != nil {
+		return resp, err
+	}
+	defer cancel()
+	servers, err := product.servers(args)
+	if err != nil {
+		return resp, err
+	}
+	want := fmt.Sprintf("every server of %s to answer, and %d voters, all healthy", product.name, args.ExpectedVoters)
+	return resp, until(ctx, want, func(ctx context.Context) error {
+		for _, server := range servers {
+			// One that has not heard of the token yet has not caught up with the others.
+			if _, err := server.self(ctx); err != nil {
+				return fmt.Errorf("%s: %s", server, describe(err))
+			}
+		}
+		return anyOf(servers, func(ctx context.Context, server aclServer) error {
+			return healthy(ctx, server, args.ExpectedVoters)
+		})(ctx)
+	})
 }
 
 // read drops the resource from the state when the cluster does not know the token any more, so that the next update

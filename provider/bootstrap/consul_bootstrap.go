@@ -49,9 +49,9 @@ func (ConsulBootstrap) Create(ctx context.Context, req infer.CreateRequest[ACLBo
 	return consulProduct.create(ctx, req)
 }
 
-// Update takes over how Consul is reached.
-func (ConsulBootstrap) Update(_ context.Context, req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState]) (infer.UpdateResponse[ACLBootstrapState], error) {
-	return consulProduct.update(req)
+// Update takes over how Consul is reached, and waits for new machines.
+func (ConsulBootstrap) Update(ctx context.Context, req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState]) (infer.UpdateResponse[ACLBootstrapState], error) {
+	return consulProduct.update(ctx, req)
 }
 
 // Read sees whether Consul still knows the token, and warns if it is not healthy.

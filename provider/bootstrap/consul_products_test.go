@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	consul "github.com/hashicorp/consul/api"
+	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -135,6 +136,39 @@ func TestConsulBootstrapWaitsForVoters(t *testing.T) {
 	require.Error(t, err)
 	t.Log(err)
 	assert.Regexp(t, `timed out after 8s: want Consul to have a leader and 3 peers, got: server-1 \(https://127.0.0.1:\d+\): leader 127.0.0.1:\d+ and 1 of 3 peers`, err.Error())
+}
+
+// A machine in the place of another may boot for a while. Whoever talks to it next has to find it.
+func TestConsulBootstrapWaitsForNewMachines(t *testing.T) {
+	t.Parallel()
+	ca := newAuthority(t)
+	cluster := startConsul(t, ca, 3)
+	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")
+	inputs := with(with(aclInputs(ca, cluster), "machineIds", []any{"1", "2", "3"}), "timeout", "60s")
+	created := subject.mustCreate(inputs)
+	update := func(inputs map[string]any) error {
+		_, err := subject.server.Update(p.UpdateRequest{
+			ID: created.ID, Urn: subject.urn, State: created.Properties, Inputs: subject.checked(inputs),
+		})
+		return err
+	}
+
+	cluster[2].stop(t)
+	require.NoError(t, update(with(inputs, "timeout", "3s")), "the machines are the same: it may be away")
+	replaced := with(inputs, "machineIds", []any{"1", "2", "4"})
+	err := update(with(replaced, "timeout", "3s"))
+	require.Error(t, err)
+	// server-3 itself, or another that has not noticed yet that it does not lead any more.
+	assert.Regexp(t, `timed out after 3s: want every server of Consul to answer, and 3 voters, all healthy, got: server-\d \(https://`, err.Error())
+
+	waited := make(chan error, 1)
+	go func() { waited <- update(replaced) }()
+	cluster[2].restart(t, false)
+	require.NoError(t, <-waited)
+	server, err := newConsulServer(Node{"server-3", cluster[2].address}, ca.pem, secret)
+	require.NoError(t, err)
+	_, err = server.self(t.Context())
+	require.NoError(t, err, "at once")
 }
 
 func TestConsulBootstrapNeedsItsAuthority(t *testing.T) {

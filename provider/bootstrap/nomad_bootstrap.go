@@ -47,9 +47,9 @@ func (NomadBootstrap) Create(ctx context.Context, req infer.CreateRequest[ACLBoo
 	return nomadProduct.create(ctx, req)
 }
 
-// Update takes over how Nomad is reached.
-func (NomadBootstrap) Update(_ context.Context, req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState]) (infer.UpdateResponse[ACLBootstrapState], error) {
-	return nomadProduct.update(req)
+// Update takes over how Nomad is reached, and waits for new machines.
+func (NomadBootstrap) Update(ctx context.Context, req infer.UpdateRequest[ACLBootstrapArgs, ACLBootstrapState]) (infer.UpdateResponse[ACLBootstrapState], error) {
+	return nomadProduct.update(ctx, req)
 }
 
 // Read sees whether Nomad still knows the token, and warns if it is not healthy.

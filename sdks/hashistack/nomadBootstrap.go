@@ -24,6 +24,8 @@ type NomadBootstrap struct {
 	CaPem pulumi.StringOutput `pulumi:"caPem"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntOutput `pulumi:"expectedVoters"`
+	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	MachineIds pulumi.StringArrayOutput `pulumi:"machineIds"`
 	// All servers of the cluster; each is asked in turn until one answers.
 	Nodes NodeArrayOutput `pulumi:"nodes"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
@@ -105,6 +107,8 @@ type nomadBootstrapArgs struct {
 	CaPem string `pulumi:"caPem"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters int `pulumi:"expectedVoters"`
+	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	MachineIds []string `pulumi:"machineIds"`
 	// All servers of the cluster; each is asked in turn until one answers.
 	Nodes []Node `pulumi:"nodes"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
@@ -119,6 +123,8 @@ type NomadBootstrapArgs struct {
 	CaPem pulumi.StringInput
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntInput
+	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	MachineIds pulumi.StringArrayInput
 	// All servers of the cluster; each is asked in turn until one answers.
 	Nodes NodeArrayInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
@@ -180,6 +186,11 @@ func (o NomadBootstrapOutput) CaPem() pulumi.StringOutput {
 // How many voters the cluster must have, all of them healthy, before anything may rely on it.
 func (o NomadBootstrapOutput) ExpectedVoters() pulumi.IntOutput {
 	return o.ApplyT(func(v *NomadBootstrap) pulumi.IntOutput { return v.ExpectedVoters }).(pulumi.IntOutput)
+}
+
+// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+func (o NomadBootstrapOutput) MachineIds() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *NomadBootstrap) pulumi.StringArrayOutput { return v.MachineIds }).(pulumi.StringArrayOutput)
 }
 
 // All servers of the cluster; each is asked in turn until one answers.
