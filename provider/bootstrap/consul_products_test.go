@@ -144,7 +144,7 @@ func TestConsulBootstrapWaitsForNewMachines(t *testing.T) {
 	ca := newAuthority(t)
 	cluster := startConsul(t, ca, 3)
 	subject := newSubject(t.Context(), t, "ConsulBootstrap", "consul")
-	inputs := with(with(aclInputs(ca, cluster), "machineIds", []any{"1", "2", "3"}), "timeout", "60s")
+	inputs := with(with(aclInputs(ca, cluster), "machineIds", []any{"1", "2", "3"}), "timeout", "120s")
 	created := subject.mustCreate(inputs)
 	update := func(inputs map[string]any) error {
 		_, err := subject.server.Update(p.UpdateRequest{
