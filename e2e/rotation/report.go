@@ -58,18 +58,20 @@ func (p *Phase) problem(format string, args ...any) {
 	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
 }
 
-// allowElections lets requests to Nomad fail now and then. Each of its servers restarts once in tokenMax for a new Consul token;
-// when it is the leader, the others refuse what they would have forwarded until they have elected another, after a second or
-// two.
+// allowElections lets requests to Nomad fail now and then, and Vault's, which has Nomad issue tokens. Each of Nomad's servers
+// restarts once in tokenMax for a new Consul token; when it is the leader, the others refuse what they would have forwarded until
+// they have elected another, after a second or two.
 func (p *Phase) allowElections(took time.Duration) {
-	if _, special := p.Allowed[nomadAPI]; special {
-		return
-	}
-	if p.Allowed == nil {
-		p.Allowed = map[string]Allowance{}
-	}
 	restarts := 1 + int(took/short.TokenMax)
-	p.Allowed[nomadAPI] = Allowance{2 * restarts, "when its leader restarts for a new Consul token, until the others have elected another"}
+	for _, name := range []string{nomadAPI, engines} {
+		if _, special := p.Allowed[name]; special {
+			continue
+		}
+		if p.Allowed == nil {
+			p.Allowed = map[string]Allowance{}
+		}
+		p.Allowed[name] = Allowance{2 * restarts, "when Nomad's leader restarts for a new Consul token, until the others have elected another"}
+	}
 }
 
 // judge finds what must not be in the figures.
