@@ -206,6 +206,29 @@ func allocations(ctx context.Context, server *nomad.Client) ([]Allocation, error
 	return all, nil
 }
 
+// Spread moves an allocation of the sample job away from a machine that has several, as happens when machines are replaced:
+// Nomad leaves where it is what runs.
+func (s *Sample) Spread(ctx context.Context) error {
+	return poll.Until(ctx, deployTimeout, "the allocations of the sample job to be on machines of their own", func(ctx context.Context) error {
+		all, err := s.Allocations(ctx)
+		if err != nil {
+			return err
+		}
+		on := map[string]bool{}
+		for _, allocation := range all {
+			if on[allocation.Node] {
+				_, err := s.nomad.Allocations().Stop(&nomad.Allocation{ID: allocation.ID}, new(nomad.QueryOptions).WithContext(ctx))
+				return errors.Join(fmt.Errorf("%s has several", allocation.Node), err)
+			}
+			on[allocation.Node] = true
+		}
+		if len(on) < 2 {
+			return fmt.Errorf("want 2 allocations, got %d", len(on))
+		}
+		return nil
+	})
+}
+
 // RunDenied runs the job that asks for a secret of another job. It makes the role in Vault that only that other job may
 // log in with.
 func (s *Sample) RunDenied(ctx context.Context) error {

@@ -45,6 +45,12 @@ func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
 	if err := p.outputs.Healthy(ctx); err != nil {
 		return err
 	}
+	if err := p.sample.Spread(ctx); err != nil {
+		return err
+	}
+	if err := p.findPages(ctx); err != nil {
+		return err
+	}
 	if _, err := p.settled(ctx, began, 2*recovery); err != nil {
 		return err
 	}
