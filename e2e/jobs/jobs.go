@@ -163,14 +163,11 @@ type Allocation struct {
 	Started  time.Time
 }
 
-// answerTimeout bounds the wait for one server, after which the next is asked.
-const answerTimeout = 4 * time.Second
-
 // Allocations are the running allocations of the sample job, by whichever server answers.
 func (s *Sample) Allocations(ctx context.Context) (all []Allocation, err error) {
 	var said []error
 	for _, server := range s.servers {
-		asking, cancel := context.WithTimeout(ctx, answerTimeout)
+		asking, cancel := context.WithTimeout(ctx, stack.AnswerTimeout)
 		all, err = allocations(asking, server)
 		cancel()
 		if err == nil {

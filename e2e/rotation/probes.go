@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
@@ -32,12 +31,8 @@ const (
 
 var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, engines, pageHTTP}
 
-const (
-	// answerTimeout bounds the wait for one server, after which a client asks the next.
-	answerTimeout = 4 * time.Second
-	// probeUser is whom the prober logs in to Vault as.
-	probeUser = "prober"
-)
+// probeUser is whom the prober logs in to Vault as.
+const probeUser = "prober"
 
 // probePolicy is what the prober may do in Vault.
 const probePolicy = `
@@ -108,7 +103,7 @@ func (u *users) anyServer(ctx context.Context, tick int, try func(ctx context.Co
 	for i := range u.servers {
 		name := u.servers[(tick+i)%len(u.servers)]
 		next := u.servers[(tick+i+1)%len(u.servers)]
-		asking, cancel := context.WithTimeout(ctx, answerTimeout)
+		asking, cancel := context.WithTimeout(ctx, stack.AnswerTimeout)
 		err := try(asking, u.outputs.Machines[name], u.outputs.Machines[next])
 		cancel()
 		if err == nil {

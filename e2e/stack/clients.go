@@ -3,12 +3,16 @@ package stack
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	consul "github.com/hashicorp/consul/api"
 	nomad "github.com/hashicorp/nomad/api"
 	vault "github.com/hashicorp/vault/api"
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
 )
+
+// AnswerTimeout bounds the wait for one server, after which a client asks the next.
+const AnswerTimeout = 4 * time.Second
 
 // Hetzner is a client of the local cloud.
 func (s *Stack) Hetzner() (*hcloud.Client, error) {

@@ -1,7 +1,10 @@
 package machine
 
 import (
+	"compress/gzip"
+	"encoding/base64"
 	"flag"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -98,16 +101,31 @@ func TestUserDataGolden(t *testing.T) {
 	}
 }
 
-// What is sent is small enough to leave room for growth.
-func TestUserDataLeavesRoom(t *testing.T) {
+// What is sent is what the golden files show, and small enough to leave room for growth.
+func TestUserDataIsTheConfigCompressed(t *testing.T) {
 	for name, c := range clusters(t) {
 		t.Run(name, func(t *testing.T) {
+			config, err := cloudConfig(c.Cluster, c.Machine)
+			require.NoError(t, err)
+			want, err := config.YAML()
+			require.NoError(t, err)
 			userData, err := UserData(c.Cluster, c.Machine)
 			require.NoError(t, err)
 			t.Logf("%d bytes", len(userData))
 			assert.Less(t, len(userData), cloudinit.Limit*3/4)
+			assert.Equal(t, string(want), unpacked(t, userData))
 		})
 	}
+}
+
+// unpacked does what cloud-init does with user-data.
+func unpacked(t *testing.T, userData string) string {
+	t.Helper()
+	zip, err := gzip.NewReader(base64.NewDecoder(base64.StdEncoding, strings.NewReader(userData)))
+	require.NoError(t, err)
+	content, err := io.ReadAll(zip)
+	require.NoError(t, err)
+	return string(content)
 }
 
 // Machines that boot together do not renew together, and all of them well before what credentials.timer warns of.

@@ -155,9 +155,7 @@ func (product aclProduct) create(ctx context.Context, req infer.CreateRequest[AC
 	resp.Output.Token = args.BootstrapSecret
 
 	want = fmt.Sprintf("%s to have %d voters, all healthy", product.name, args.ExpectedVoters)
-	return resp, until(ctx, want, anyOf(servers, func(ctx context.Context, server aclServer) error {
-		return healthy(ctx, server, args.ExpectedVoters)
-	}))
+	return resp, until(ctx, want, allHealthy(servers, args.ExpectedVoters))
 }
 
 // gathered returns nil if the server knows a leader and enough peers.
@@ -177,6 +175,11 @@ func gathered(ctx context.Context, server aclServer, want int) error {
 		return fmt.Errorf("leader %s and %d of %d peers", leader, len(peers), want)
 	}
 	return nil
+}
+
+// allHealthy is a probe of the cluster's health, as whichever server answers sees it.
+func allHealthy(servers []aclServer, want int) func(context.Context) error {
+	return anyOf(servers, func(ctx context.Context, server aclServer) error { return healthy(ctx, server, want) })
 }
 
 // healthy returns nil if the cluster has enough voters and its autopilot finds nothing wrong with any server.
@@ -245,9 +248,7 @@ func (product aclProduct) update(
 				return fmt.Errorf("%s: %s", server, describe(err))
 			}
 		}
-		return anyOf(servers, func(ctx context.Context, server aclServer) error {
-			return healthy(ctx, server, args.ExpectedVoters)
-		})(ctx)
+		return allHealthy(servers, args.ExpectedVoters)(ctx)
 	})
 }
 
@@ -277,9 +278,7 @@ func (product aclProduct) read(ctx context.Context, req infer.ReadRequest[ACLBoo
 		p.GetLogger(ctx).Warningf("whether %s still knows the management token is not known, it is kept: %s", product.name, err)
 		return kept, nil
 	}
-	if err := anyOf(servers, func(ctx context.Context, server aclServer) error {
-		return healthy(ctx, server, req.State.ExpectedVoters)
-	})(ctx); err != nil {
+	if err := allHealthy(servers, req.State.ExpectedVoters)(ctx); err != nil {
 		p.GetLogger(ctx).Warningf("%s is not as it should be: %s", product.name, err)
 	}
 	return kept, nil
