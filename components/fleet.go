@@ -87,10 +87,8 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 
 // lane is where the pool's machines take turns, and how many of them may be away at once.
 func (p *MachinePool) lane() (name string, atOnce int) {
-	for _, role := range []machine.Role{machine.RoleVault, machine.RoleConsulServer, machine.RoleNomadServer} {
-		if p.Has(role) {
-			return quorumLane, 1
-		}
+	if machine.HasAny(p.Roles, machine.QuorumRoles()...) {
+		return quorumLane, 1
 	}
 	return p.Name, max(1, len(p.Machines)/(clientsKept+1))
 }

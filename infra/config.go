@@ -275,12 +275,6 @@ var (
 	portRange = regexp.MustCompile(`^[0-9]{1,5}(-[0-9]{1,5})?$`)
 )
 
-func allRoles() []string {
-	return []string{
-		string(machine.RoleVault), string(machine.RoleConsulServer), string(machine.RoleNomadServer), string(machine.RoleNomadClient),
-	}
-}
-
 func (m *Mirror) readKey() error {
 	key, err := os.ReadFile(m.KeyFile)
 	m.key = string(key)

@@ -52,7 +52,7 @@ func (p *problems) check(cfg *Config) {
 	for i, pool := range cfg.Pools {
 		p.checkPool(cfg, i, pool, owners)
 	}
-	for _, role := range quorumRoles {
+	for _, role := range machine.QuorumRoles() {
 		if owners[role] == "" {
 			p.add("pools", "no pool has the role %s: add it to one of them", role)
 		}
@@ -65,15 +65,10 @@ func (p *problems) check(cfg *Config) {
 		p.add("patience", "must be a duration between %s and %s such as 5m, got %s: a machine takes about a minute to boot", minPatience, maxPatience, cfg.Patience)
 	}
 	p.checkGenerations(cfg.Generations)
-	if cfg.Seal != nil && !slices.Contains(sealTypes, cfg.Seal.Type) {
-		p.add("seal.type", "must be one of %s, got %q", strings.Join(sealTypes, ", "), cfg.Seal.Type)
+	if cfg.Seal != nil && !slices.Contains(machine.SealTypes(), cfg.Seal.Type) {
+		p.add("seal.type", "must be one of %s, got %q", strings.Join(machine.SealTypes(), ", "), cfg.Seal.Type)
 	}
 }
-
-// quorumRoles are the roles whose machines elect a leader among themselves.
-var quorumRoles = []machine.Role{machine.RoleVault, machine.RoleConsulServer, machine.RoleNomadServer}
-
-var sealTypes = []string{"transit", "awskms", "gcpckms", "azurekeyvault"}
 
 func (p *problems) checkPool(cfg *Config, i int, pool Pool, owners map[machine.Role]string) {
 	at := fmt.Sprintf("pools[%d]", i)
@@ -90,14 +85,14 @@ func (p *problems) checkPool(cfg *Config, i int, pool Pool, owners map[machine.R
 		p.add(at+".type", "missing: set it to a Hetzner server type such as cpx32")
 	}
 	if len(pool.Roles) == 0 {
-		p.add(at+".roles", "missing: give it at least one of %s", strings.Join(allRoles(), ", "))
+		p.add(at+".roles", "missing: give it at least one of %s", roleList())
 	}
 	for j, role := range pool.Roles {
 		path := fmt.Sprintf("%s.roles[%d]", at, j)
 		switch {
-		case !slices.Contains(allRoles(), string(role)):
-			p.add(path, "must be one of %s, got %q", strings.Join(allRoles(), ", "), role)
-		case !slices.Contains(quorumRoles, role):
+		case !slices.Contains(machine.AllRoles(), role):
+			p.add(path, "must be one of %s, got %q", roleList(), role)
+		case !slices.Contains(machine.QuorumRoles(), role):
 			continue
 		case owners[role] != "":
 			p.add(path, "%s is a role of pool %q already: one pool holds a quorum", role, owners[role])
@@ -105,7 +100,7 @@ func (p *problems) checkPool(cfg *Config, i int, pool Pool, owners map[machine.R
 			p.add(at+".count", "must be 1, 3 or 5 with role %s, got %d: an even number tolerates no more failures than the odd one below it",
 				role, pool.Count)
 		}
-		if slices.Contains(quorumRoles, role) {
+		if slices.Contains(machine.QuorumRoles(), role) {
 			owners[role] = pool.Name
 		}
 	}
@@ -239,4 +234,13 @@ func (p *problems) checkMirror(mirror *Mirror) {
 	} else if err := mirror.readKey(); err != nil {
 		p.add("mirror.keyFile", "cannot be read: %v", err)
 	}
+}
+
+// roleList are the roles in a sentence.
+func roleList() string {
+	var names []string
+	for _, role := range machine.AllRoles() {
+		names = append(names, string(role))
+	}
+	return strings.Join(names, ", ")
 }

@@ -94,18 +94,16 @@ func check(c Cluster, m Machine) error {
 		problem("Machine.Private is %s: a private IPv4 address is needed", m.Private)
 	}
 	for _, role := range m.Roles {
-		if !slices.Contains([]Role{RoleVault, RoleConsulServer, RoleNomadServer, RoleNomadClient}, role) {
-			problem("Machine.Roles has %q: the roles are %s, %s, %s and %s",
-				role, RoleVault, RoleConsulServer, RoleNomadServer, RoleNomadClient)
+		if !slices.Contains(AllRoles(), role) {
+			problem("Machine.Roles has %q: the roles are %v", role, AllRoles())
 		}
 	}
 	if m.has(RoleVault) && (m.BootstrapCertificate == "" || m.BootstrapKey == "") {
 		problem("Machine.BootstrapCertificate or BootstrapKey is empty: role %s needs both, to be reachable before Vault "+
 			"can issue certificates", RoleVault)
 	}
-	if s := c.Seal; s != nil && !slices.Contains([]string{"transit", "awskms", "gcpckms", "azurekeyvault"}, s.Type) {
-		problem("Cluster.Seal.Type is %q: Vault is unsealed by transit, awskms, gcpckms or azurekeyvault, or without a "+
-			"Seal by key shares", s.Type)
+	if s := c.Seal; s != nil && !slices.Contains(SealTypes(), s.Type) {
+		problem("Cluster.Seal.Type is %q: Vault is unsealed by one of %v, or without a Seal by key shares", s.Type, SealTypes())
 	}
 	return errors.Join(problems...)
 }

@@ -18,18 +18,6 @@ const (
 	NomadName = vaultpath.NomadName // all Nomad servers
 )
 
-// Role is a duty of a machine. A machine has one or more.
-type Role string
-
-// The roles. Every machine runs a Consul agent besides; it is a server on machines with RoleConsulServer and a client
-// on all others. The Nomad agent runs where there is a Nomad role, as both where there are both.
-const (
-	RoleVault        Role = "vault"
-	RoleConsulServer Role = "consul-server"
-	RoleNomadServer  Role = "nomad-server"
-	RoleNomadClient  Role = "nomad-client"
-)
-
 // Peer is a machine of the cluster, by its name and private address.
 type Peer struct {
 	Name    string
