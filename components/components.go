@@ -19,11 +19,10 @@ import (
 // typePrefix begins the type tokens of all our components: <package>:<module>:<type>.
 const typePrefix = "hashistack:platform:"
 
-// vaultPort, consulPort and nomadPort are where the products' APIs listen, with TLS.
+// Lifetimes of the Consul and Nomad tokens that Vault issues to operators: short, renewed for at most a day.
 const (
-	vaultPort  = 8200
-	consulPort = 8501
-	nomadPort  = 4646
+	operatorTTL    = 2 * time.Hour
+	operatorMaxTTL = 24 * time.Hour
 )
 
 // Site is what everything inside the machines stands on. When it goes, what Vault, Consul and Nomad hold goes with it,

@@ -11,18 +11,13 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/components/policies"
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/machine/parts"
+	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
 
 // ConsulType is the type token of Consul.
 const ConsulType = typePrefix + "Consul"
-
-// Lifetimes of tokens that Vault issues to operators: short, renewed for at most a day.
-const (
-	operatorTTL    = 2 * time.Hour
-	operatorMaxTTL = 24 * time.Hour
-)
 
 // ConsulArgs describes the Consul cluster.
 type ConsulArgs struct {
@@ -57,7 +52,7 @@ type Consul struct {
 
 // NewConsul declares the Consul cluster.
 func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulumi.ResourceOption) (*Consul, error) {
-	c := &Consul{site: args.Site, Address: args.Machines[0].url(consulPort)}
+	c := &Consul{site: args.Site, Address: args.Machines[0].url(names.ConsulPort)}
 	if err := ctx.RegisterComponentResource(ConsulType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("register Consul %s: %w", name, err)
 	}
@@ -66,15 +61,15 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 		return nil, err
 	}
 	gossip, err := newGossip(ctx, &gossipArgs{
-		product: "consul", path: vaultpath.GossipConsul, generation: args.GossipGeneration,
-		nodes: nodes(args.Machines, consulPort), token: secret,
+		product: "consul", path: names.GossipConsul, generation: args.GossipGeneration,
+		nodes: nodes(args.Machines, names.ConsulPort), token: secret,
 		vault: args.Vault, trust: args.Trust, site: args.Site,
 	}, c)
 	if err != nil {
 		return nil, err
 	}
 	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
-		Nodes:           nodes(args.Machines, consulPort),
+		Nodes:           nodes(args.Machines, names.ConsulPort),
 		MachineIds:      machineIDs(args.Machines),
 		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
@@ -123,10 +118,10 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 	if err != nil {
 		return fmt.Errorf("create the Consul engine's token: %w", err)
 	}
-	c.engine, err = vaultconsul.NewSecretBackend(ctx, vaultpath.ConsulEngine, &vaultconsul.SecretBackendArgs{
-		Path: pulumi.String(vaultpath.ConsulEngine),
+	c.engine, err = vaultconsul.NewSecretBackend(ctx, names.ConsulEngine, &vaultconsul.SecretBackendArgs{
+		Path: pulumi.String(names.ConsulEngine),
 		// Every Vault talks to the Consul agent on its own machine.
-		Address:                pulumi.Sprintf("localhost:%d", consulPort),
+		Address:                pulumi.Sprintf("localhost:%d", names.ConsulPort),
 		Scheme:                 pulumi.String("https"),
 		CaCert:                 args.Trust.Bundle,
 		Token:                  c.secretOf(ctx, token, args.Vault),
@@ -136,14 +131,18 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 	if err != nil {
 		return fmt.Errorf("mount Consul engine: %w", err)
 	}
-	deployer, err := c.policy(ctx, "deployer", "deployer", nil)
+	rules, err := policies.Consul(names.Deployer)
+	if err != nil {
+		return err
+	}
+	deployer, err := c.policy(ctx, names.Deployer, rules)
 	if err != nil {
 		return err
 	}
 	if err := c.role(ctx, args.Vault, "management", "global-management", operatorTTL, operatorMaxTTL); err != nil {
 		return err
 	}
-	return c.role(ctx, args.Vault, "deployer", "deployer", operatorTTL, operatorMaxTTL, deployer)
+	return c.role(ctx, args.Vault, names.Deployer, names.Deployer, operatorTTL, operatorMaxTTL, deployer)
 }
 
 // certificatePatience is how long Consul may take to get a certificate from a Vault that has just been unsealed.
@@ -170,39 +169,35 @@ func (c *Consul) secretOf(ctx *pulumi.Context, token *consul.AclToken, v *Vault)
 	return pulumi.ToSecret(secret).(pulumi.StringOutput)
 }
 
-// machineRoles declares what machines may ask the engine for.
+// machineRoles declares what machines may ask the engine for: the tokens of their parts.
 func (c *Consul) machineRoles(ctx *pulumi.Context, args *ConsulArgs) error {
-	type role struct {
-		name, policy string
-		params       any
-	}
-	roles := []role{
-		{vaultpath.ConsulDNS, "dns", nil},
-		{vaultpath.ConsulRegistration, "registration", nil},
-		{vaultpath.ConsulNomadServer, "nomad-server", nil},
-		{vaultpath.ConsulNomadClient, "nomad-client", nil},
-	}
+	declared := map[string]bool{} // most are the same for every pool
 	for _, pool := range args.Pools {
-		roles = append(roles, role{vaultpath.AgentRole(pool.Name), "agent", policies.Pool{Pool: pool.Name}})
-	}
-	for _, r := range roles {
-		policy, err := c.policy(ctx, r.name, r.policy, r.params)
+		// A role exists for every token of the platform, whether or not a pool's machines have its part: a pool that gets the
+		// part later needs no role first.
+		tokens, err := parts.All().Tokens(pool.Name)
 		if err != nil {
 			return err
 		}
-		if err := c.role(ctx, args.Vault, r.name, r.name, args.TokenTTL, args.TokenMaxTTL, policy); err != nil {
-			return err
+		for _, token := range tokens {
+			if declared[token.Role] {
+				continue
+			}
+			declared[token.Role] = true
+			policy, err := c.policy(ctx, token.Role, token.Policy)
+			if err != nil {
+				return err
+			}
+			if err := c.role(ctx, args.Vault, token.Role, token.Role, args.TokenTTL, args.TokenMaxTTL, policy); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// policy declares an ACL policy from its file.
-func (c *Consul) policy(ctx *pulumi.Context, name, file string, params any) (*consul.AclPolicy, error) {
-	rules, err := policies.Consul(file, params)
-	if err != nil {
-		return nil, err
-	}
+// policy declares an ACL policy.
+func (c *Consul) policy(ctx *pulumi.Context, name, rules string) (*consul.AclPolicy, error) {
 	policy, err := consul.NewAclPolicy(ctx, name, &consul.AclPolicyArgs{
 		Name:  pulumi.String(name),
 		Rules: pulumi.String(rules),
@@ -217,7 +212,7 @@ func (c *Consul) policy(ctx *pulumi.Context, name, file string, params any) (*co
 // own or among the resources to wait for.
 func (c *Consul) role(ctx *pulumi.Context, v *Vault, name, policy string, ttl, maxTTL time.Duration, wait ...pulumi.Resource) error {
 	_, err := vaultconsul.NewSecretBackendRole(ctx, "consul-"+name, &vaultconsul.SecretBackendRoleArgs{
-		Backend:        pulumi.String(vaultpath.ConsulEngine),
+		Backend:        pulumi.String(names.ConsulEngine),
 		Name:           pulumi.String(name),
 		ConsulPolicies: pulumi.StringArray{pulumi.String(policy)},
 		Ttl:            pulumi.Int(seconds(ttl)),

@@ -3,12 +3,15 @@ package components
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"hashistack/components/policies"
+	"hashistack/internal/machine/parts"
 	"hashistack/internal/pulumitest"
 )
 
@@ -144,22 +147,25 @@ func TestConsulRoles(t *testing.T) {
 
 func TestConsulPolicies(t *testing.T) {
 	p := newPlatform(t)
-	for name, c := range map[string]struct {
-		file   string
-		params any
-	}{
-		"deployer":     {"deployer", nil},
-		"dns":          {"dns", nil},
-		"registration": {"registration", nil},
-		"nomad-server": {"nomad-server", nil},
-		"nomad-client": {"nomad-client", nil},
-		"nomad-tasks":  {"nomad-tasks", nil},
-		"agent-server": {"agent", policies.Pool{Pool: "server"}},
-		"agent-client": {"agent", policies.Pool{Pool: "client"}},
-	} {
-		rules, err := policies.Consul(c.file, c.params)
+	rulesOf := map[string]string{}
+	for _, pool := range []string{"server", "client"} {
+		tokens, err := parts.All().Tokens(pool)
 		require.NoError(t, err)
-		assertInputs(t, p.One(t, consulPolicy, name), want{"name": name, "rules": rules})
+		for _, token := range tokens {
+			rulesOf[token.Role] = token.Policy
+		}
+	}
+	for _, name := range []string{"deployer", "nomad-tasks"} {
+		rules, err := policies.Consul(name)
+		require.NoError(t, err)
+		rulesOf[name] = rules
+	}
+	assert.ElementsMatch(t, []string{
+		"agent-server", "agent-client", "dns", "registration", "nomad-server", "nomad-client", "deployer", "nomad-tasks",
+	}, slices.Collect(maps.Keys(rulesOf)))
+	for name, rules := range rulesOf {
+		assert.Equal(t, rules, p.One(t, consulPolicy, name).Input("rules"), name)
+		assert.Equal(t, name, p.One(t, consulPolicy, name).Input("name"))
 	}
 	assert.Len(t, p.All(consulPolicy), 8)
 	// An agent may speak for the machines of its own pool only.

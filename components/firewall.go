@@ -1,13 +1,13 @@
 package components
 
 import (
-	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
 )
 
 // anywhere is every address, in the form that Hetzner's firewalls take.
@@ -18,18 +18,8 @@ var anywhere = []string{"0.0.0.0/0", "::/0"}
 func newFirewall(ctx *pulumi.Context, args *MachinePoolArgs, parent pulumi.Resource) (*hcloud.Firewall, error) {
 	rules := hcloud.FirewallRuleArray{rule("ping", "icmp", "", anywhere)}
 	operators := texts(args.Operators)
-	for _, api := range []struct {
-		role machine.Role
-		name string
-		port int
-	}{
-		{machine.RoleVault, "Vault API", vaultPort},
-		{machine.RoleConsulServer, "Consul API", consulPort},
-		{machine.RoleNomadServer, "Nomad API", nomadPort},
-	} {
-		if args.has(api.role) {
-			rules = append(rules, rule(api.name, "tcp", fmt.Sprint(api.port), operators))
-		}
+	for _, api := range parts.Of(args.Roles).APIs() {
+		rules = append(rules, rule(api.Name, "tcp", strconv.Itoa(api.Port), operators))
 	}
 	for _, ports := range args.Open {
 		rules = append(rules, rule("open port", "tcp", ports, anywhere))

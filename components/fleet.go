@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/internal/machine"
+	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
 
@@ -67,12 +68,12 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		Lane:        pulumi.String(lane),
 		AtOnce:      pulumi.Int(atOnce),
 		Region:      pulumi.String(args.Region),
-		VaultNodes:  nodes(With(args.Pools, machine.RoleVault), vaultPort),
+		VaultNodes:  nodes(With(args.Pools, machine.RoleVault), names.VaultPort),
 		VaultToken:  args.Vault.RootToken,
 		UnsealKeys:  args.Vault.unsealKeys,
-		ConsulNodes: nodes(With(args.Pools, machine.RoleConsulServer), consulPort),
+		ConsulNodes: nodes(With(args.Pools, machine.RoleConsulServer), names.ConsulPort),
 		ConsulToken: args.Consul.Token,
-		NomadNodes:  nodes(With(args.Pools, machine.RoleNomadServer), nomadPort),
+		NomadNodes:  nodes(With(args.Pools, machine.RoleNomadServer), names.NomadPort),
 		NomadToken:  args.Nomad.Token,
 		// Of a machine that carries the next root already, and has no certificate of Vault's yet, the clients' bundle of before
 		// its replacement does not know the root.
@@ -87,7 +88,7 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 
 // lane is where the pool's machines take turns, and how many of them may be away at once.
 func (p *MachinePool) lane() (name string, atOnce int) {
-	if machine.HasAny(p.Roles, machine.QuorumRoles()...) {
+	if machine.HoldQuorum(p.Roles) {
 		return quorumLane, 1
 	}
 	return p.Name, max(1, len(p.Machines)/(clientsKept+1))

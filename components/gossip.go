@@ -7,7 +7,7 @@ import (
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault/kv"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
 
@@ -53,11 +53,11 @@ func newGossip(ctx *pulumi.Context, args *gossipArgs, parent pulumi.Resource) (*
 		return nil, fmt.Errorf("install gossip key of %s: %w", args.product, err)
 	}
 	content := g.key.ApplyT(func(key string) (string, error) {
-		encoded, err := json.Marshal(map[string]string{vaultpath.GossipField: key})
+		encoded, err := json.Marshal(map[string]string{names.GossipField: key})
 		return string(encoded), err
 	}).(pulumi.StringOutput)
 	g.shared, err = kv.NewSecretV2(ctx, args.path, &kv.SecretV2Args{
-		Mount:    pulumi.String(vaultpath.Platform),
+		Mount:    pulumi.String(names.Platform),
 		Name:     pulumi.String(args.path),
 		DataJson: content,
 	}, args.vault.inside(parent, after(args.vault.platform, installed))...)

@@ -8,8 +8,8 @@ import (
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault/approle"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/components/policies"
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/machine/parts"
+	"hashistack/internal/names"
 )
 
 // MachineLoginType is the type token of MachineLogin.
@@ -38,7 +38,7 @@ func NewMachineLogin(ctx *pulumi.Context, name string, args *MachineLoginArgs, o
 	}
 	backend, err := vault.NewAuthBackend(ctx, name, &vault.AuthBackendArgs{
 		Type: pulumi.String("approle"),
-		Path: pulumi.String(vaultpath.AppRole),
+		Path: pulumi.String(names.AppRole),
 		// Vault's own limit, 32 days, would cut longer logins short.
 		Tune: vault.AuthBackendTuneArgs{MaxLeaseTtl: pulumi.String(args.MaxTTL.String())},
 	}, args.Vault.inside(l)...)
@@ -55,9 +55,9 @@ func NewMachineLogin(ctx *pulumi.Context, name string, args *MachineLoginArgs, o
 
 func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend *vault.AuthBackend, pool *MachinePool) error {
 	v := args.Vault
-	text, err := policies.Machine(pool.Name, pool.Roles)
+	text, err := parts.Of(pool.Roles).VaultPolicy(pool.Name)
 	if err != nil {
-		return err
+		return fmt.Errorf("policy of pool %s: %w", pool.Name, err)
 	}
 	policy, err := vault.NewPolicy(ctx, "machine-"+pool.Name, &vault.PolicyArgs{
 		Name:   pulumi.String("machine-" + pool.Name),
@@ -71,7 +71,7 @@ func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend
 		cidrs = append(cidrs, pulumi.String(m.Private.String()+"/32"))
 	}
 	role, err := approle.NewAuthBackendRole(ctx, pool.Name, &approle.AuthBackendRoleArgs{
-		Backend:         pulumi.String(vaultpath.AppRole),
+		Backend:         pulumi.String(names.AppRole),
 		RoleName:        pulumi.String(pool.Name),
 		RoleId:          pulumi.String(pool.Name),
 		TokenPolicies:   pulumi.StringArray{pulumi.String("machine-" + pool.Name)},
@@ -84,7 +84,7 @@ func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend
 	}
 	for _, m := range pool.Machines {
 		_, err := approle.NewAuthBackendRoleSecretId(ctx, m.Name, &approle.AuthBackendRoleSecretIdArgs{
-			Backend:   pulumi.String(vaultpath.AppRole),
+			Backend:   pulumi.String(names.AppRole),
 			RoleName:  pulumi.String(pool.Name),
 			SecretId:  m.SecretID,
 			CidrLists: pulumi.StringArray{pulumi.String(m.Private.String() + "/32")},

@@ -8,7 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/components/policies"
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
 
@@ -48,7 +48,7 @@ type Nomad struct {
 
 // NewNomad declares the Nomad cluster.
 func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.ResourceOption) (*Nomad, error) {
-	n := &Nomad{site: args.Site, Address: args.Machines[0].url(nomadPort)}
+	n := &Nomad{site: args.Site, Address: args.Machines[0].url(names.NomadPort)}
 	if err := ctx.RegisterComponentResource(NomadType, name, n, opts...); err != nil {
 		return nil, fmt.Errorf("register Nomad %s: %w", name, err)
 	}
@@ -57,15 +57,15 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 		return nil, err
 	}
 	gossip, err := newGossip(ctx, &gossipArgs{
-		product: "nomad", path: vaultpath.GossipNomad, generation: args.GossipGeneration,
-		nodes: nodes(args.Machines, nomadPort), token: secret,
+		product: "nomad", path: names.GossipNomad, generation: args.GossipGeneration,
+		nodes: nodes(args.Machines, names.NomadPort), token: secret,
 		vault: args.Vault, trust: args.Trust, site: args.Site,
 	}, n)
 	if err != nil {
 		return nil, err
 	}
 	bootstrap, err := hashistack.NewNomadBootstrap(ctx, name, &hashistack.NomadBootstrapArgs{
-		Nodes:           nodes(args.Machines, nomadPort),
+		Nodes:           nodes(args.Machines, names.NomadPort),
 		MachineIds:      machineIDs(args.Machines),
 		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
@@ -106,12 +106,12 @@ func (n *Nomad) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) []
 // mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles. A new generation
 // of the token comes as in Consul.mountEngine.
 func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
-	rules, err := policies.Nomad("deployer", nil)
+	rules, err := policies.Nomad(names.Deployer)
 	if err != nil {
 		return err
 	}
-	deployer, err := nomad.NewAclPolicy(ctx, "deployer", &nomad.AclPolicyArgs{
-		Name:        pulumi.String("deployer"),
+	deployer, err := nomad.NewAclPolicy(ctx, names.Deployer, &nomad.AclPolicyArgs{
+		Name:        pulumi.String(names.Deployer),
 		Description: pulumi.String("registers and watches jobs in the default namespace"),
 		RulesHcl:    pulumi.String(rules),
 	}, n.inside(n)...)
@@ -125,9 +125,9 @@ func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 	if err != nil {
 		return fmt.Errorf("create the Nomad engine's token: %w", err)
 	}
-	engine, err := vault.NewNomadSecretBackend(ctx, vaultpath.NomadEngine, &vault.NomadSecretBackendArgs{
-		Backend: pulumi.String(vaultpath.NomadEngine),
-		Address: pulumi.Sprintf("https://%s:%d", vaultpath.NomadName, nomadPort),
+	engine, err := vault.NewNomadSecretBackend(ctx, names.NomadEngine, &vault.NomadSecretBackendArgs{
+		Backend: pulumi.String(names.NomadEngine),
+		Address: pulumi.Sprintf("https://%s:%d", names.NomadName, names.NomadPort),
 		CaCert:  args.Trust.Bundle,
 		Token:   token.SecretId, //nolint:staticcheck // Pulumi has no ephemeral resources; the value is a secret in the state
 		Ttl:     pulumi.Int(seconds(operatorTTL)),
@@ -136,10 +136,10 @@ func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 	if err != nil {
 		return fmt.Errorf("mount Nomad engine: %w", err)
 	}
-	backend := pulumi.String(vaultpath.NomadEngine)
+	backend := pulumi.String(names.NomadEngine)
 	for _, role := range []*vault.NomadSecretRoleArgs{
 		{Backend: backend, Role: pulumi.String("management"), Type: pulumi.String("management")},
-		{Backend: backend, Role: pulumi.String("deployer"), Type: pulumi.String("client"), Policies: pulumi.ToStringArray([]string{"deployer"})},
+		{Backend: backend, Role: pulumi.String(names.Deployer), Type: pulumi.String("client"), Policies: pulumi.ToStringArray([]string{names.Deployer})},
 	} {
 		name := string(role.Role.(pulumi.String))
 		if _, err := vault.NewNomadSecretRole(ctx, "nomad-"+name, role, args.Vault.inside(n, after(engine, deployer))...); err != nil {

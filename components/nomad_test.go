@@ -49,7 +49,7 @@ func TestNomadEngine(t *testing.T) {
 	assertInputs(t, p.One(t, roles, "nomad-deployer"), want{
 		"backend": "nomad", "role": "deployer", "type": "client", "policies": list("deployer"),
 	})
-	rules, err := policies.Nomad("deployer", nil)
+	rules, err := policies.Nomad("deployer")
 	require.NoError(t, err)
 	assertInputs(t, p.One(t, "nomad:index/aclPolicy:AclPolicy", "deployer"), want{"name": "deployer", "rulesHcl": rules})
 }

@@ -13,7 +13,9 @@ import (
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault/pkisecret"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
+	"hashistack/internal/names"
 )
 
 // PKIType is the type token of PKI.
@@ -43,21 +45,16 @@ func NewPKI(ctx *pulumi.Context, name string, args *PKIArgs, opts ...pulumi.Reso
 	if err := ctx.RegisterComponentResource(PKIType, name, p, opts...); err != nil {
 		return nil, fmt.Errorf("register PKI %s: %w", name, err)
 	}
-	for _, authority := range []struct {
-		mount string
-		roles map[string][]string // the names that each role may certify
-	}{
-		{vaultpath.PKIVault, map[string][]string{vaultpath.PKIServer: vaultpath.VaultNames()}},
-		{vaultpath.PKIConsul, map[string][]string{
-			vaultpath.PKIServer: vaultpath.ConsulServerNames(args.Datacenter),
-			vaultpath.PKIClient: vaultpath.ConsulClientNames(args.Datacenter),
-		}},
-		{vaultpath.PKINomad, map[string][]string{
-			vaultpath.PKIServer: vaultpath.NomadServerNames(args.Region),
-			vaultpath.PKIClient: vaultpath.NomadClientNames(args.Region),
-		}},
-	} {
-		if err := p.authority(ctx, args, authority.mount, authority.roles); err != nil {
+	// What each authority's roles may certify: what the parts of machines ask it for.
+	authorities := map[string]map[string][]string{}
+	for _, c := range parts.All().Certificates() {
+		if authorities[c.Authority] == nil {
+			authorities[c.Authority] = map[string][]string{}
+		}
+		authorities[c.Authority][c.Role] = c.Names(machine.Cluster{Datacenter: args.Datacenter, Region: args.Region})
+	}
+	for _, mount := range sortedKeys(authorities) {
+		if err := p.authority(ctx, args, mount, authorities[mount]); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +85,7 @@ func (p *PKI) authority(ctx *pulumi.Context, args *PKIArgs, path string, roles m
 			AllowSubdomains:  pulumi.Bool(false),
 			AllowLocalhost:   pulumi.Bool(false), // the names are listed, localhost among them
 			// Vault cannot tell whose an address is, so clients get none: theirs could be a server's.
-			AllowIpSans: pulumi.Bool(role == vaultpath.PKIServer),
+			AllowIpSans: pulumi.Bool(role == names.PKIServer),
 			ServerFlag:  pulumi.Bool(true),
 			ClientFlag:  pulumi.Bool(true), // agents are each other's clients
 			KeyType:     pulumi.String("ec"),

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/names"
 )
 
 const (
@@ -117,11 +117,11 @@ func TestAuthoritiesCertifyListedNamesOnly(t *testing.T) {
 		backend, name string
 		names         []string
 	}{
-		"pki-vault-server":  {"pki-vault", "server", vaultpath.VaultNames()},
-		"pki-consul-server": {"pki-consul", "server", vaultpath.ConsulServerNames("fsn1")},
-		"pki-consul-client": {"pki-consul", "client", vaultpath.ConsulClientNames("fsn1")},
-		"pki-nomad-server":  {"pki-nomad", "server", vaultpath.NomadServerNames("global")},
-		"pki-nomad-client":  {"pki-nomad", "client", vaultpath.NomadClientNames("global")},
+		"pki-vault-server":  {"pki-vault", "server", names.VaultNames()},
+		"pki-consul-server": {"pki-consul", "server", names.ConsulServerNames("fsn1")},
+		"pki-consul-client": {"pki-consul", "client", names.ConsulClientNames("fsn1")},
+		"pki-nomad-server":  {"pki-nomad", "server", names.NomadServerNames("global")},
+		"pki-nomad-client":  {"pki-nomad", "client", names.NomadClientNames("global")},
 	}
 	assert.Len(t, p.All(pkiRole), len(roles))
 	for name, role := range roles {
@@ -142,7 +142,7 @@ func TestClientsNeverGetTheNameOfAServer(t *testing.T) {
 	clients := 0
 	for _, role := range p.All(pkiRole) {
 		allowed := role.Input("allowedDomains").([]any)
-		isServer := role.Input("name") == vaultpath.PKIServer
+		isServer := role.Input("name") == names.PKIServer
 		for backend, names := range map[string][]string{
 			"pki-vault":  {"vault.hashistack.internal", "vault.service.consul"},
 			"pki-consul": {"server.fsn1.consul", "consul.service.consul"},

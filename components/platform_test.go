@@ -261,7 +261,10 @@ func peers(machines []testMachine) []machine.Peer {
 func testCluster() machine.Cluster {
 	servers := peers(serverMachines)
 	return machine.Cluster{
-		Datacenter: "fsn1", Region: "global", Vault: servers, ConsulServers: servers, NomadServers: servers,
+		Datacenter: "fsn1", Region: "global",
+		Servers: map[machine.Role][]machine.Peer{
+			machine.RoleVault: servers, machine.RoleConsulServer: servers, machine.RoleNomadServer: servers,
+		},
 		Packages: machine.Packages{Consul: "1.22.3-1", Nomad: "1.11.3-1", Vault: "1.21.0-1", ConsulTemplate: "0.41.1-1"},
 	}
 }

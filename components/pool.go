@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
 )
 
 // MachinePoolType is the type token of MachinePool.
@@ -32,8 +33,6 @@ type MachinePoolArgs struct {
 	Trust   *Trust
 	Cluster machine.Cluster // what all machines of the stack have in common; its CA is filled in from Trust
 }
-
-func (a *MachinePoolArgs) has(role machine.Role) bool { return slices.Contains(a.Roles, role) }
 
 // MachinePool is a pool's placement group, firewall, public addresses and machines.
 //
@@ -161,10 +160,11 @@ func renderUserData(
 	ctx *pulumi.Context, args *MachinePoolArgs, peer machine.Peer, m PoolMachine, parent pulumi.Resource,
 ) (pulumi.StringOutput, error) {
 	certificate, key := pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
-	if args.has(machine.RoleVault) {
+	made := parts.Of(args.Roles)
+	if dnsNames := made.FirstCertificate(); dnsNames != nil {
 		var err error
 		addresses := pulumi.StringArray{pulumi.String(peer.Address.String()), m.Public}
-		if certificate, key, err = args.Trust.bootstrapListener(ctx, peer.Name, addresses, parent); err != nil {
+		if certificate, key, err = args.Trust.bootstrapListener(ctx, peer.Name, dnsNames, addresses, parent); err != nil {
 			return pulumi.StringOutput{}, err
 		}
 	}
@@ -175,7 +175,7 @@ func renderUserData(
 		}
 		cluster := args.Cluster
 		cluster.CA = known[0].(string)
-		return machine.UserData(cluster, machine.Machine{
+		return made.UserData(cluster, machine.Machine{
 			Name:                 peer.Name,
 			Pool:                 args.Name,
 			Roles:                args.Roles,

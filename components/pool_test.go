@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
 )
 
 func TestMachinePool(t *testing.T) {
@@ -57,7 +58,7 @@ func assertUserData(t *testing.T, p *platform, root string) {
 			expected.Pool, expected.Roles, expected.RoleID = "server", serverRoles, "server"
 			expected.BootstrapCertificate, expected.BootstrapKey = bootstrapCertificate(m.name), bootstrapKey(m.name)
 		}
-		userData, err := machine.UserData(cluster, expected)
+		userData, err := parts.Of(expected.Roles).UserData(cluster, expected)
 		require.NoError(t, err)
 		assertSecret(t, p.One(t, "hcloud:index/server:Server", m.name), "userData", userData)
 	}
@@ -70,7 +71,7 @@ func TestUserDataProblemsNameTheMachine(t *testing.T) {
 		problem string
 	}{
 		"an address that is none": {func(*machine.Cluster) {}, "nowhere", `public address of client-1: ParseAddr("nowhere")`},
-		"a cluster without Vault": {func(c *machine.Cluster) { c.Vault = nil }, "203.0.113.4", `user-data of machine "client-1"`},
+		"a cluster without Vault": {func(c *machine.Cluster) { c.Servers[machine.RoleVault] = nil }, "203.0.113.4", `user-data of machine "client-1"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := emptyPlatform(t)

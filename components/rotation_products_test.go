@@ -21,6 +21,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"hashistack/internal/names"
 )
 
 // issued is what a machine presents: its certificate and the authorities up to the root.
@@ -110,7 +112,7 @@ func newAuthorities(t *testing.T, v vaultServer) *authorities {
 		if err != nil {
 			return err
 		}
-		bootstrap, _, err := trust.bootstrapListener(ctx, "server-1", nil, trust)
+		bootstrap, _, err := trust.bootstrapListener(ctx, "server-1", []string{names.VaultName}, nil, trust)
 		if err != nil {
 			return err
 		}

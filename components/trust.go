@@ -9,8 +9,6 @@ import (
 
 	"github.com/pulumi/pulumi-tls/sdk/v5/go/tls"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
-	"hashistack/internal/vaultpath"
 )
 
 // TrustType is the type token of Trust.
@@ -202,10 +200,10 @@ func (t *Trust) signIntermediate(
 	}, opts...)
 }
 
-// bootstrapListener declares the certificate and the key that Vault on one machine listens with until its own
-// authority exists.
+// bootstrapListener declares the certificate and the key that one machine listens with until Vault can issue certificates.
+// The first of its DNS names is the common name.
 func (t *Trust) bootstrapListener(
-	ctx *pulumi.Context, name string, addresses pulumi.StringArray, parent pulumi.Resource,
+	ctx *pulumi.Context, name string, dnsNames []string, addresses pulumi.StringArray, parent pulumi.Resource,
 ) (certificate, key pulumi.StringOutput, err error) {
 	private, err := newKey(ctx, name, parent)
 	if err != nil {
@@ -213,9 +211,9 @@ func (t *Trust) bootstrapListener(
 	}
 	request, err := tls.NewCertRequest(ctx, name, &tls.CertRequestArgs{
 		PrivateKeyPem: private.PrivateKeyPem,
-		DnsNames:      pulumi.ToStringArray([]string{vaultpath.VaultName, "localhost"}),
+		DnsNames:      pulumi.ToStringArray(dnsNames),
 		IpAddresses:   append(pulumi.StringArray{pulumi.String("127.0.0.1")}, addresses...),
-		Subject:       tls.CertRequestSubjectArgs{CommonName: pulumi.String(vaultpath.VaultName)},
+		Subject:       tls.CertRequestSubjectArgs{CommonName: pulumi.String(dnsNames[0])},
 	}, pulumi.Parent(parent))
 	if err != nil {
 		return certificate, key, fmt.Errorf("request bootstrap certificate of %s: %w", name, err)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"hashistack/internal/names"
 	"hashistack/internal/pulumitest"
-	"hashistack/internal/vaultpath"
 )
 
 func TestTrust(t *testing.T) {
@@ -61,9 +61,9 @@ func TestBootstrapListener(t *testing.T) {
 		request := p.One(t, "tls:index/certRequest:CertRequest", m.name)
 		assertSecret(t, request, "privateKeyPem", bootstrapKey(m.name))
 		assertInputs(t, request, want{
-			"dnsNames":           list(vaultpath.VaultName, "localhost"),
+			"dnsNames":           list(names.VaultName, "localhost"),
 			"ipAddresses":        list("127.0.0.1", m.private, m.public),
-			"subject.commonName": vaultpath.VaultName,
+			"subject.commonName": names.VaultName,
 		})
 		certificate := p.One(t, "tls:index/locallySignedCert:LocallySignedCert", m.name)
 		assertSecret(t, certificate, "caPrivateKeyPem", rootKey)

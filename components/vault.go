@@ -6,7 +6,7 @@ import (
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
 
@@ -19,9 +19,6 @@ const (
 	keyShares    = 1
 	keyThreshold = 1
 )
-
-// auditLog is where each Vault records every request. logrotate keeps its size in bounds.
-const auditLog = "/var/log/vault/audit.log"
 
 // VaultArgs describes the Vault cluster.
 type VaultArgs struct {
@@ -49,7 +46,7 @@ type Vault struct {
 
 // NewVault declares the Vault cluster on machines that boot with Vault.
 func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.ResourceOption) (*Vault, error) {
-	v := &Vault{site: args.Site, Address: args.Machines[0].url(vaultPort)}
+	v := &Vault{site: args.Site, Address: args.Machines[0].url(names.VaultPort)}
 	if err := ctx.RegisterComponentResource(VaultType, name, v, opts...); err != nil {
 		return nil, fmt.Errorf("register Vault %s: %w", name, err)
 	}
@@ -68,11 +65,11 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 	if _, err = vault.NewAudit(ctx, "file", &vault.AuditArgs{
 		Type:    pulumi.String("file"),
 		Path:    pulumi.String("file"),
-		Options: pulumi.StringMap{"file_path": pulumi.String(auditLog)},
+		Options: pulumi.StringMap{"file_path": pulumi.String(names.VaultAuditLog)},
 	}, v.inside(v)...); err != nil {
 		return nil, fmt.Errorf("enable audit device: %w", err)
 	}
-	if v.platform, err = v.mountKV(ctx, v, vaultpath.Platform, "what the platform itself needs"); err != nil {
+	if v.platform, err = v.mountKV(ctx, v, names.Platform, "what the platform itself needs"); err != nil {
 		return nil, err
 	}
 	return v, ctx.RegisterResourceOutputs(v, pulumi.Map{"address": v.Address})
@@ -81,7 +78,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 // bootstrap declares what happens to a Vault cluster once: it is initialised, and each machine is unsealed.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
-		Nodes:      nodes(args.Machines, vaultPort),
+		Nodes:      nodes(args.Machines, names.VaultPort),
 		CaPem:      args.Trust.Bundle,
 		Shares:     pulumi.Int(keyShares),
 		Threshold:  pulumi.Int(keyThreshold),
@@ -94,7 +91,7 @@ func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]
 	ready := []pulumi.Resource{initialised}
 	for _, m := range args.Machines {
 		unsealed, err := hashistack.NewVaultUnseal(ctx, m.Name, &hashistack.VaultUnsealArgs{
-			Node:      m.node(vaultPort),
+			Node:      m.node(names.VaultPort),
 			MachineId: m.Server.ID().ToStringOutput().ToStringPtrOutput(), // a new machine is sealed
 			Keys:      v.unsealKeys,                                       // without any it is only waited for
 			CaPem:     args.Trust.Bundle,

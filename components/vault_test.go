@@ -7,6 +7,8 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
+
+	"hashistack/internal/names"
 )
 
 // apis are an API on all servers, as our own provider takes it.
@@ -47,7 +49,7 @@ func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
 	for _, m := range serverMachines {
 		assert.Contains(t, p.dependencies(provider), "hashistack:index:VaultUnseal "+m.name)
 	}
-	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": auditLog})
+	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": names.VaultAuditLog})
 	assertInputs(t, p.One(t, "vault:index/mount:Mount", "platform"), want{"path": "platform", "type": "kv", "options.version": "2"})
 }
 

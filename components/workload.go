@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/components/policies"
-	"hashistack/internal/vaultpath"
+	"hashistack/internal/names"
 )
 
 // WorkloadIdentityType is the type token of WorkloadIdentity.
@@ -50,7 +50,7 @@ func NewWorkloadIdentity(
 		return nil, fmt.Errorf("register workload identity %s: %w", name, err)
 	}
 	// The keys are fetched by a name that every machine knows without Consul, so that no login depends on DNS.
-	jwks := fmt.Sprintf("https://%s:%d/.well-known/jwks.json", vaultpath.NomadName, nomadPort)
+	jwks := fmt.Sprintf("https://%s:%d/.well-known/jwks.json", names.NomadName, names.NomadPort)
 	if err := w.vault(ctx, args, jwks); err != nil {
 		return nil, err
 	}
@@ -70,8 +70,8 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 	}
 	// Vault fetches the keys when the method is written, so Nomad has to be there.
 	inside := args.Vault.inside(w, after(args.Nomad.Ready))
-	backend, err := jwt.NewAuthBackend(ctx, vaultpath.NomadJWT, &jwt.AuthBackendArgs{
-		Path:             pulumi.String(vaultpath.NomadJWT),
+	backend, err := jwt.NewAuthBackend(ctx, names.NomadJWT, &jwt.AuthBackendArgs{
+		Path:             pulumi.String(names.NomadJWT),
 		Type:             pulumi.String("jwt"),
 		Description:      pulumi.String("workload identities signed by Nomad"),
 		JwksUrl:          pulumi.String(jwks),
@@ -90,7 +90,7 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 		return fmt.Errorf("write Vault policy %s: %w", workloads, err)
 	}
 	_, err = jwt.NewAuthBackendRole(ctx, workloads, &jwt.AuthBackendRoleArgs{
-		Backend:              pulumi.String(vaultpath.NomadJWT),
+		Backend:              pulumi.String(names.NomadJWT),
 		RoleName:             pulumi.String(workloads),
 		RoleType:             pulumi.String("jwt"),
 		BoundAudiences:       pulumi.ToStringArray([]string{"vault.io"}),
@@ -111,12 +111,12 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 
 // deployer declares the policy for people and pipelines that deploy jobs. Which login gets it is each organisation's own.
 func (w *WorkloadIdentity) deployer(ctx *pulumi.Context, v *Vault) error {
-	text, err := policies.Vault("deployer", policies.Workloads{Mount: secretsMount})
+	text, err := policies.Vault(names.Deployer, policies.Workloads{Mount: secretsMount})
 	if err != nil {
 		return err
 	}
-	_, err = vault.NewPolicy(ctx, "deployer", &vault.PolicyArgs{
-		Name: pulumi.String("deployer"), Policy: pulumi.String(text),
+	_, err = vault.NewPolicy(ctx, names.Deployer, &vault.PolicyArgs{
+		Name: pulumi.String(names.Deployer), Policy: pulumi.String(text),
 	}, v.inside(w)...)
 	if err != nil {
 		return fmt.Errorf("write Vault policy deployer: %w", err)
@@ -149,7 +149,11 @@ func (w *WorkloadIdentity) consul(ctx *pulumi.Context, args *WorkloadIdentityArg
 	if err != nil {
 		return fmt.Errorf("enable workload logins in Consul: %w", err)
 	}
-	policy, err := args.Consul.policy(ctx, "nomad-tasks", "nomad-tasks", nil)
+	rules, err := policies.Consul("nomad-tasks")
+	if err != nil {
+		return err
+	}
+	policy, err := args.Consul.policy(ctx, "nomad-tasks", rules)
 	if err != nil {
 		return err
 	}

@@ -174,14 +174,15 @@ func (c *Config) cluster() machine.Cluster {
 	cluster := machine.Cluster{
 		Datacenter:    c.Location,
 		Region:        c.Region,
-		Vault:         c.with(machine.RoleVault),
-		ConsulServers: c.with(machine.RoleConsulServer),
-		NomadServers:  c.with(machine.RoleNomadServer),
+		Servers:       map[machine.Role][]machine.Peer{},
 		BridgeNetwork: c.BridgeNetwork,
 		Packages: machine.Packages{
 			Consul: c.Versions.Consul, Nomad: c.Versions.Nomad,
 			Vault: c.Versions.Vault, ConsulTemplate: c.Versions.ConsulTemplate,
 		},
+	}
+	for _, role := range machine.QuorumRoles() {
+		cluster.Servers[role] = c.with(role)
 	}
 	if c.Mirror != nil {
 		cluster.Packages.Repository, cluster.Packages.Key = c.Mirror.URL, c.Mirror.key

@@ -1,156 +1,170 @@
 package machine
 
 import (
-	"embed"
+	"cmp"
 	"fmt"
 	"io/fs"
-	"path"
+	"slices"
 	"strings"
 
 	"hashistack/internal/agentconfig"
 	"hashistack/internal/cloudinit"
+	"hashistack/internal/names"
 )
 
-// Static files: one folder per kind of machine, each mirroring the machine's /.
-//
-//go:embed all:files
-var static embed.FS
+// Origin says how a file of a machine is made.
+type Origin string
 
-// Paths of files that more than one configuration names.
+// The origins of files.
 const (
-	caFile = "/etc/hashistack/ca.pem"
-
-	consulDir    = "/etc/consul.d/hashistack/"
-	consulBundle = "/etc/consul.d/tls/consul.pem" // certificate, chain and key
-	nomadDir     = "/etc/nomad.d/hashistack/"
-	nomadBundle  = "/etc/nomad.d/tls/nomad.pem"
-	vaultDir     = "/etc/vault.d/hashistack/"
-	vaultBundle  = "/etc/vault.d/tls/vault.pem"
-	// vaultIssued is where the bundle for vaultBundle arrives; see install-vault-certificate.
-	vaultIssued = "/var/lib/consul-template/vault.pem"
-
-	templateDir   = "/etc/consul-template.d/"
-	vaultAgentDir = "/etc/vault-agent.d/"
-	tokenFile     = "/run/vault-agent/token"     //nolint:gosec // a path, no credential
-	leasesFile    = "/var/lib/hashistack/leases" // see credentials
-	applyCommand  = "/usr/local/lib/hashistack/apply"
+	FromRootfs   Origin = "rootfs"   // the same on every machine that has the part
+	FromGo       Origin = "part.go"  // made for the machine
+	FromTemplate Origin = "template" // filled in for the machine, and then by consul-template
 )
 
-// files are all files of the machine.
-func files(c Cluster, m Machine) ([]cloudinit.File, error) {
-	files, err := staticFiles(m)
+// File is a file of a machine's user-data, with the part that it comes from.
+type File struct {
+	cloudinit.File
+	Part   string
+	Origin Origin
+}
+
+// contents are what all parts bring to the machine together, each with its name for the files.
+func (parts Parts) contents(c Cluster, m Machine) (all Contents, from map[string]string) {
+	from = map[string]string{}
+	for _, part := range parts {
+		contents := Contents{}
+		if part.On != nil {
+			contents = part.On(c, m)
+		}
+		contents.tokens = part.Tokens
+		for _, file := range contents.Files {
+			from[file.Path] = part.Name
+		}
+		for _, config := range contents.Configs {
+			from[config.Path] = part.Name
+		}
+		for _, t := range contents.Templates {
+			from[t.Source()] = part.Name
+		}
+		all.append(contents)
+	}
+	slices.SortFunc(all.Templates, func(a, b Template) int { return cmp.Compare(a.Name, b.Name) })
+	return all, from
+}
+
+// Files are all files of a machine's user-data. Their order is part of the user-data, and another user-data is another
+// machine: whoever changes the order replaces every machine.
+func (parts Parts) Files(c Cluster, m Machine) ([]File, error) {
+	c, m = c.withDefaults(), m.withDefaults()
+	files, err := parts.rootfs()
 	if err != nil {
 		return nil, err
 	}
-	files = append(files,
-		cloudinit.File{Path: caFile, Permissions: "0644", Content: c.CA},
-		cloudinit.File{Path: "/etc/hosts", Permissions: "0644", Content: hosts(c, m)},
-		cloudinit.File{Path: vaultAgentDir + "role-id", Permissions: "0600", Content: m.RoleID},
-		cloudinit.File{Path: vaultAgentDir + "secret-id", Permissions: "0600", Content: m.SecretID},
-	)
-	// Vault's package makes a key and a certificate that nothing here uses, which costs seconds of a small machine's
-	// boot, unless it finds some.
-	for _, name := range []string{"tls.crt", "tls.key"} {
-		files = append(files, cloudinit.File{Path: "/opt/vault/tls/" + name, Permissions: "0600"})
+	all, from := parts.contents(c, m)
+	add := func(file cloudinit.File, origin Origin) {
+		files = append(files, File{file, from[file.Path], origin})
 	}
-	if m.has(RoleVault) {
-		files = append(files, cloudinit.File{
-			Path: vaultBundle, Owner: "vault:vault", Permissions: "0600", Defer: true,
-			Content: line(m.BootstrapCertificate) + line(m.BootstrapKey),
-		})
+	for _, file := range all.Files {
+		add(file, FromGo)
 	}
-
-	configs := []config{
-		{path: consulDir + "agent.json", owner: "consul:consul", value: consul(c, m)},
-		{path: vaultAgentDir + "agent.json", value: vaultAgent()},
-		{path: templateDir + "config.json", value: consulTemplate(c, m)},
-	}
-	if m.has(RoleVault) {
-		configs = append(configs, config{path: vaultDir + "server.json", owner: "vault:vault", value: vault(c, m)})
-	}
-	if m.runsNomad() {
-		configs = append(configs, config{path: nomadDir + "agent.json", owner: "nomad:nomad", value: nomad(c, m)})
-	}
-	for _, config := range configs {
-		file, err := config.file()
+	for _, config := range all.Configs {
+		file, err := config.file(all)
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, file)
+		add(file, FromGo)
 	}
-
-	for _, t := range templates(c, m) {
-		content, err := t.render()
+	for _, t := range all.Templates {
+		content, err := t.render(known(t.Data, all))
 		if err != nil {
 			return nil, err
 		}
-		files = append(files, cloudinit.File{Path: t.source(), Permissions: "0600", Content: content})
+		add(cloudinit.File{Path: t.Source(), Permissions: "0600", Content: content}, FromTemplate)
 	}
 	return files, nil
 }
 
-// config is a configuration to write as JSON, for its owner alone: a Seal may hold credentials.
-type config struct {
-	path, owner string
-	value       any
+// known is the value itself, or what it becomes with what all parts bring.
+func known(value any, all Contents) any {
+	if later, ok := value.(FromAll); ok {
+		return later(all)
+	}
+	return value
 }
 
-func (c config) file() (cloudinit.File, error) {
-	content, err := agentconfig.JSON(c.value)
+func (c Config) file(all Contents) (cloudinit.File, error) {
+	content, err := agentconfig.JSON(known(c.Value, all))
 	if err != nil {
-		return cloudinit.File{}, fmt.Errorf("render %s: %w", c.path, err)
+		return cloudinit.File{}, fmt.Errorf("render %s: %w", c.Path, err)
+	}
+	owner := ""
+	if c.Owner != "" {
+		owner = c.Owner + ":" + c.Owner
 	}
 	return cloudinit.File{
-		Path: c.path, Owner: c.owner, Permissions: "0600", Content: content,
-		Defer: c.owner != "", // the owner comes with the package
+		Path: c.Path, Owner: owner, Permissions: "0600", Content: content,
+		Defer: c.Owner != "", // the owner comes with the package
 	}, nil
 }
 
-// staticFiles are the files that are the same on all machines of the same roles.
-func staticFiles(m Machine) ([]cloudinit.File, error) {
-	trees := []string{"base"}
-	if m.has(RoleVault) {
-		trees = append(trees, "vault")
-	}
-	if m.runsNomad() {
-		trees = append(trees, "nomad")
-	}
-	if m.has(RoleNomadServer) {
-		trees = append(trees, "nomad-server")
-		if !m.has(RoleNomadClient) {
-			trees = append(trees, "nomad-server-only")
-		}
-	}
-	if m.has(RoleNomadClient) {
-		trees = append(trees, "nomad-client")
-	}
-
-	var files []cloudinit.File
-	for _, tree := range trees {
-		root := path.Join("files", tree)
-		err := fs.WalkDir(static, root, func(name string, entry fs.DirEntry, err error) error {
-			if err != nil || entry.IsDir() {
-				return err
-			}
-			content, err := static.ReadFile(name)
-			if err != nil {
-				return err
-			}
-			file := cloudinit.File{
-				Path: strings.TrimPrefix(name, root), Permissions: "0644", Content: string(content),
-			}
-			if strings.HasPrefix(file.Path, "/usr/local/lib/hashistack/") {
-				file.Permissions = "0755" // scripts; an embedded file has no mode of its own
-			}
-			files = append(files, file)
-			return nil
-		})
+// rootfs are the files of all parts' rootfs/: first those that every machine has, in the order of their paths, then those
+// of each other part.
+func (parts Parts) rootfs() ([]File, error) {
+	var files []File
+	for _, part := range parts {
+		tree, err := part.rootfs()
 		if err != nil {
-			return nil, fmt.Errorf("read the static files of %s: %w", tree, err)
+			return nil, err
 		}
+		files = append(files, tree...)
 	}
+	everywhere := map[string]bool{}
+	for _, part := range parts {
+		everywhere[part.Name] = part.Everywhere
+	}
+	slices.SortStableFunc(files, func(a, b File) int {
+		if everywhere[a.Part] && everywhere[b.Part] {
+			return byPath(a.Path, b.Path)
+		}
+		return cmp.Compare(rank(everywhere[a.Part]), rank(everywhere[b.Part]))
+	})
 	return files, nil
 }
 
-// line returns s with exactly one newline at its end.
-func line(s string) string { return strings.TrimRight(s, "\n") + "\n" }
+func rank(first bool) int {
+	if first {
+		return 0
+	}
+	return 1
+}
+
+// byPath compares paths folder by folder, as a walk through a file system meets them.
+func byPath(a, b string) int { return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/")) }
+
+// rootfs are the files of the part's rootfs/.
+func (p Part) rootfs() ([]File, error) {
+	if _, err := fs.Stat(p.FS, "rootfs"); err != nil {
+		return nil, nil //nolint:nilerr // a part need not have one
+	}
+	var files []File
+	err := fs.WalkDir(p.FS, "rootfs", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := fs.ReadFile(p.FS, name)
+		if err != nil {
+			return err
+		}
+		file := cloudinit.File{Path: strings.TrimPrefix(name, "rootfs"), Permissions: "0644", Content: string(content)}
+		if strings.HasPrefix(file.Path, names.Scripts) {
+			file.Permissions = "0755" // an embedded file has no mode of its own
+		}
+		files = append(files, File{file, p.Name, FromRootfs})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the rootfs of part %s: %w", p.Name, err)
+	}
+	return files, nil
+}

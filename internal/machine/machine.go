@@ -1,21 +1,14 @@
-// Package machine says what a machine is made of: given the cluster it belongs to and its roles, the user-data that
-// turns an empty Debian 12 server into it.
+// Package machine says what a machine is made of: given the cluster that it belongs to and its parts, the user-data that
+// turns an empty Debian 12 server into it. The parts are in parts/, a folder each; part.go says what a part is.
 //
 // Nothing that user-data starts is ordered from outside. Every service waits for its own inputs (a file that
-// consul-template writes, a peer that answers) and starts by itself when they are there, so all machines of a cluster
-// can boot at the same moment and each gets as far as its neighbours allow.
+// consul-template writes, a peer that answers) and starts by itself when they are there. So all machines of a cluster can
+// boot at the same moment, and each gets as far as its neighbours allow.
 package machine
 
 import (
 	"net/netip"
-
-	"hashistack/internal/vaultpath"
-)
-
-// Names in every machine's /etc/hosts.
-const (
-	VaultName = vaultpath.VaultName // all Vault servers
-	NomadName = vaultpath.NomadName // all Nomad servers
+	"slices"
 )
 
 // Peer is a machine of the cluster, by its name and private address.
@@ -30,8 +23,8 @@ type Cluster struct {
 	Region     string // Nomad's region, for example "global"
 	CA         string // root CA certificate, PEM
 
-	// Vault, ConsulServers and NomadServers are all the machines with that role, whichever machine is rendered.
-	Vault, ConsulServers, NomadServers []Peer
+	// Servers are all machines with each quorum role, whichever machine is rendered.
+	Servers map[Role][]Peer
 
 	Packages Packages
 	Seal     *Seal // nil: Shamir's key shares
@@ -55,9 +48,12 @@ type Packages struct {
 
 // Seal is a key management service that unseals Vault in place of key shares.
 type Seal struct {
-	Type       string            // "transit", "awskms", "gcpckms" or "azurekeyvault"
+	Type       string            // one of SealTypes
 	Parameters map[string]string // the seal stanza's parameters, named as in Vault's documentation
 }
+
+// SealTypes are the key management services that can unseal Vault, by the name of Vault's seal stanza.
+func SealTypes() []string { return []string{"transit", "awskms", "gcpckms", "azurekeyvault"} }
 
 // Machine is what one machine has of its own.
 type Machine struct {
@@ -70,10 +66,45 @@ type Machine struct {
 	Private netip.Addr // address in the private network: all traffic between machines
 	Public  netip.Addr // zero: the machine has none
 
-	// BootstrapCertificate (with its chain, if any) and BootstrapKey, PEM, are what Vault's listener presents until
-	// Vault's own certificate authority has issued a certificate. Machines with RoleVault only.
+	// BootstrapCertificate (with its chain, if any) and BootstrapKey, PEM, are what the machine presents until Vault's own
+	// certificate authority has issued a certificate. Machines whose parts have a FirstCertificate need them.
 	BootstrapCertificate, BootstrapKey string
 
 	// RoleID and SecretID are the machine's way into Vault.
 	RoleID, SecretID string
 }
+
+// Has tells whether the machine has a role. It is for the parts: nobody else asks.
+func (m Machine) Has(role Role) bool { return slices.Contains(m.Roles, role) }
+
+// InOrder puts the machine itself first, if it is one of the peers. Elsewhere the list starts at a place that differs from
+// machine to machine, so that one peer that hangs does not hold up all machines.
+func (m Machine) InOrder(peers []Peer) []Peer {
+	if len(peers) == 0 {
+		return nil
+	}
+	first := slices.Index(peers, Peer{m.Name, m.Private})
+	if first < 0 {
+		address := m.Private.As4()
+		first = int(address[3]) % len(peers)
+	}
+	return slices.Concat(peers[first:], peers[:first])
+}
+
+// Join are the addresses of the peers to join: all but the machine's own, because an agent that could join itself would be
+// content with that. An agent without peers joins itself: without a join Consul never tells systemd that it is ready.
+func (m Machine) Join(peers []Peer) []string {
+	var others []string
+	for _, peer := range peers {
+		if peer.Name != m.Name {
+			others = append(others, peer.Address.String())
+		}
+	}
+	if others == nil {
+		others = []string{m.Private.String()}
+	}
+	return others
+}
+
+// AnyAddress is what APIs listen on that operators reach: the cloud's firewall decides who gets there.
+const AnyAddress = "0.0.0.0"

@@ -2,7 +2,7 @@ package machine
 
 import "slices"
 
-// Role is a duty of a machine. A machine has one or more.
+// Role is a duty of a machine. A machine has one or more. Which parts a role brings is in the table of package parts.
 type Role string
 
 // The roles. Every machine runs a Consul agent besides; it is a server on machines with RoleConsulServer and a client
@@ -16,7 +16,7 @@ const (
 
 // AllRoles are the roles, in the order in which documentation lists them.
 func AllRoles() []Role {
-	return []Role{RoleVault, RoleConsulServer, RoleNomadServer, RoleNomadClient}
+	return append(QuorumRoles(), RoleNomadClient)
 }
 
 // QuorumRoles are the roles whose machines elect a leader among themselves: they come in ones, threes or fives.
@@ -24,10 +24,7 @@ func QuorumRoles() []Role {
 	return []Role{RoleVault, RoleConsulServer, RoleNomadServer}
 }
 
-// SealTypes are the key management services that can unseal Vault, by the name of Vault's seal stanza.
-func SealTypes() []string { return []string{"transit", "awskms", "gcpckms", "azurekeyvault"} }
-
-// HasAny tells whether one of the roles is among those looked for.
-func HasAny(roles []Role, wanted ...Role) bool {
-	return slices.ContainsFunc(roles, func(role Role) bool { return slices.Contains(wanted, role) })
+// HoldQuorum tells whether machines with these roles elect a leader of anything.
+func HoldQuorum(roles []Role) bool {
+	return slices.ContainsFunc(roles, func(role Role) bool { return slices.Contains(QuorumRoles(), role) })
 }

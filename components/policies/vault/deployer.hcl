@@ -3,11 +3,11 @@
 #
 # Parameters: .Mount, of the key-value store (version 2) with the secrets of workloads.
 
-path "nomad/creds/deployer" {
+path "[[ nomadCreds deployer ]]" {
   capabilities = ["read"]
 }
 
-path "consul/creds/deployer" {
+path "[[ consulCreds deployer ]]" {
   capabilities = ["read"]
 }
 

@@ -1,0 +1,127 @@
+package machine
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"text/template"
+
+	"hashistack/internal/names"
+)
+
+// Parts are those of a machine, or of several, in the order of the table in package parts.
+type Parts []Part
+
+// APIs are what operators reach on machines with these parts.
+func (parts Parts) APIs() []API {
+	var all []API
+	for _, part := range parts {
+		all = append(all, part.APIs...)
+	}
+	return all
+}
+
+// Certificates are what machines with these parts may ask for.
+func (parts Parts) Certificates() []Certificate {
+	var all []Certificate
+	for _, part := range parts {
+		all = append(all, part.Certificates...)
+	}
+	return all
+}
+
+// FirstCertificate are the names on the certificate that a machine needs before Vault can issue any; nil if it needs none.
+func (parts Parts) FirstCertificate() []string {
+	var all []string
+	for _, part := range parts {
+		all = append(all, part.FirstCertificate...)
+	}
+	return all
+}
+
+// Tokens are the Consul tokens that machines of a pool with these parts are given, each with its policy in Consul.
+func (parts Parts) Tokens(pool string) ([]PoolToken, error) {
+	var all []PoolToken
+	for _, part := range parts {
+		for _, token := range part.Tokens {
+			policy, err := part.policy("consul/"+token.Name+".hcl", pool)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, PoolToken{token.Role(pool), policy})
+		}
+	}
+	return all, nil
+}
+
+// PoolToken is a Consul token of a pool's machines: a role of Vault's Consul engine, and the policy in Consul that its tokens
+// have.
+type PoolToken struct{ Role, Policy string }
+
+// VaultPolicy is what machines of a pool with these parts may do in Vault. The order of the roles in the configuration makes
+// no difference to it.
+func (parts Parts) VaultPolicy(pool string) (string, error) {
+	sorted := slices.SortedFunc(slices.Values(parts), func(a, b Part) int { return cmp.Compare(a.Name, b.Name) })
+	var policies []string
+	for _, part := range sorted {
+		const file = "vault.hcl"
+		if _, err := fs.Stat(part.FS, "policies/"+file); err != nil {
+			continue // it needs nothing of Vault
+		}
+		policy, err := part.policy(file, pool)
+		if err != nil {
+			return "", err
+		}
+		policies = append(policies, policy)
+	}
+	return strings.Join(policies, "\n"), nil
+}
+
+// policy renders a file of policies/. Between [[ ]] it has
+//
+//	pool             the name of the machine's pool
+//	issue AUTHORITY ROLE   the path that issues one of the part's certificates
+//	creds TOKEN      the path that issues one of the part's Consul tokens
+//	gossip PRODUCT   the path of a product's gossip key
+//	lock             the prefix of the lock that Nomad's servers restart under
+//
+// A part can name its own certificates and tokens only, so a policy cannot grant what the part does not declare.
+func (p Part) policy(file, pool string) (string, error) {
+	parsed, err := template.New(file[strings.LastIndex(file, "/")+1:]).Delims("[[", "]]").Funcs(template.FuncMap{
+		"pool": func() string { return pool },
+		"issue": func(authority, role string) (string, error) {
+			for _, c := range p.Certificates {
+				if c.Authority == authority && c.Role == role {
+					return names.Issue(authority, role), nil
+				}
+			}
+			return "", fmt.Errorf("the part declares no certificate %s of %s", role, authority)
+		},
+		"creds": func(name string) (string, error) {
+			for _, token := range p.Tokens {
+				if token.Name == name {
+					return names.ConsulCreds(token.Role(pool)), nil
+				}
+			}
+			return "", fmt.Errorf("the part declares no token %s", name)
+		},
+		"gossip": func(product string) (string, error) {
+			secret, ok := map[string]string{"consul": names.GossipConsul, "nomad": names.GossipNomad}[product]
+			if !ok {
+				return "", fmt.Errorf("there is no gossip key of %s", product)
+			}
+			return names.PlatformData(secret), nil
+		},
+		"lock": func() string { return names.NomadRestartLock },
+	}).ParseFS(p.FS, "policies/"+file)
+	if err != nil {
+		return "", fmt.Errorf("read policy %s of part %s: %w", file, p.Name, err)
+	}
+	var b strings.Builder
+	if err := parsed.Execute(&b, nil); err != nil {
+		return "", fmt.Errorf("fill in policy %s of part %s: %w", file, p.Name, err)
+	}
+	return b.String(), nil
+}

@@ -1,0 +1,21 @@
+# What the Consul agent of a machine may do: register its own node. Machines are named after their pool, with a number.
+#
+# Parameters: .Pool, the name of the pool.
+
+node_prefix "[[ pool ]]-" {
+  policy = "write"
+}
+
+agent_prefix "[[ pool ]]-" {
+  policy = "write"
+}
+
+# Whether its machine's credentials are renewed in time.
+service "credentials" {
+  policy = "write"
+}
+
+# To tell which of the services it knows are still in the catalog.
+service_prefix "" {
+  policy = "read"
+}

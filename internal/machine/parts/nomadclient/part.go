@@ -1,0 +1,107 @@
+// Package nomadclient makes the machine's Nomad agent a client, which runs jobs.
+package nomadclient
+
+import (
+	"embed"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"hashistack/internal/agentconfig"
+	"hashistack/internal/cloudinit"
+	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts/nomad"
+	"hashistack/internal/names"
+)
+
+//go:embed all:rootfs policies
+var files embed.FS
+
+// Part is on machines with the role nomad-client.
+var Part = machine.Part{
+	Name: "nomadclient", FS: files, On: on,
+	Certificates: []machine.Certificate{nomad.ClientCertificate},
+	Tokens:       []machine.Token{nomad.ClientToken},
+}
+
+func on(c machine.Cluster, m machine.Machine) machine.Contents {
+	return machine.Contents{
+		Packages: []cloudinit.Package{
+			{Name: "containernetworking-plugins"}, // Nomad's bridge network
+			{Name: "busybox"},                     // the userland of tasks in a chroot
+		},
+		Services: []agentconfig.ConsulService{nomad.Service(c, m, "nomad-client", "client", nomad.ClientToken)},
+		Nomad: []func(*agentconfig.Nomad){func(agent *agentconfig.Nomad) {
+			agent.Client = []agentconfig.NomadClient{client(c, m)}
+			agent.Plugins = []agentconfig.NomadPlugins{{
+				RawExec: agentconfig.NomadPlugin{Config: []agentconfig.NomadPluginConfig{{Enabled: false}}},
+			}}
+			vault := &agent.Vault[0]
+			vault.Address, vault.CAFile, vault.JWTAuthBackendPath = names.VaultAddress(), names.CAFile, names.NomadJWT
+			agent.Telemetry[0].PublishAllocationMetrics = true
+		}},
+	}
+}
+
+func client(c machine.Cluster, m machine.Machine) agentconfig.NomadClient {
+	// A task waits for Vault, Consul or Nomad as long as it takes. With Nomad's default of twelve attempts, a task that
+	// runs would be killed when they are away for a few minutes.
+	retry := []agentconfig.NomadRetry{{
+		Attempts: 0, Backoff: agentconfig.Duration(250 * time.Millisecond), MaxBackoff: agentconfig.Duration(time.Minute),
+	}}
+	var servers []string
+	for _, peer := range c.Servers[machine.RoleNomadServer] {
+		servers = append(servers, peer.Address.String())
+	}
+	client := agentconfig.NomadClient{
+		Enabled: true, NodePool: m.NodePool,
+		// Not a machine of theirs; looking for their metadata would hold up every start.
+		Options:             []map[string]string{{"fingerprint.denylist": "env_aws,env_azure,env_digitalocean,env_gce"}},
+		ServerJoin:          nomad.Join(servers),
+		CNIPath:             "/usr/lib/cni", // of Debian's containernetworking-plugins
+		BridgeNetworkSubnet: c.BridgeNetwork.String(),
+		ChrootEnv:           []map[string]string{chroot()},
+		NetworkInterface:    interfaceOf(m.Private),
+		Template:            []agentconfig.NomadClientTemplate{{VaultRetry: retry, ConsulRetry: retry, NomadRetry: retry}},
+	}
+	if len(m.Meta) > 0 {
+		client.Meta = []map[string]string{m.Meta}
+	}
+	return client
+}
+
+// interfaceOf is a go-sockaddr template for the name of the interface with an address. go-sockaddr lists the address with the
+// length of its network, unless that is the address alone. Allocations are reached there: Nomad by itself would take the
+// public interface, where the cloud's firewall is in the way.
+func interfaceOf(address netip.Addr) string {
+	pattern := strings.ReplaceAll(address.String(), ".", "[.]")
+	return fmt.Sprintf(`{{ GetAllInterfaces | include "address" "^%s(/|$)" | attr "name" }}`, pattern)
+}
+
+// chroot is what tasks of the exec driver find in their root: Nomad's default would copy half a gigabyte of the
+// machine into every allocation. Names are of files, not of the links to them, since Nomad copies links as links. Nomad
+// passes over what an architecture does not have.
+func chroot() map[string]string {
+	env := map[string]string{
+		"/usr/bin/busybox":    "/bin/busybox",
+		"/usr/bin/dash":       "/bin/sh",
+		"/usr/bin/env":        "/usr/bin/env",
+		"/etc/group":          "/etc/group",
+		"/etc/nsswitch.conf":  "/etc/nsswitch.conf",
+		"/etc/passwd":         "/etc/passwd",
+		"/etc/ssl/certs":      "/etc/ssl/certs",
+		"/usr/share/zoneinfo": "/usr/share/zoneinfo",
+		names.CAFile:          names.CAFile, // whoever talks to the platform has to trust it
+
+		"/usr/share/ca-certificates":                       "/usr/share/ca-certificates", // where the links in /etc/ssl/certs lead
+		"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2":   "/lib64/ld-linux-x86-64.so.2",
+		"/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1": "/lib/ld-linux-aarch64.so.1",
+	}
+	for _, triplet := range []string{"x86_64-linux-gnu", "aarch64-linux-gnu"} {
+		for _, library := range []string{"libc.so.6", "libm.so.6", "libresolv.so.2", "libpthread.so.0", "libdl.so.2"} {
+			env["/usr/lib/"+triplet+"/"+library] = "/lib/" + triplet + "/" + library
+		}
+	}
+	return env
+}

@@ -1,0 +1,9 @@
+# What a machine with the role nomad-client may do, besides machine.hcl.
+
+path "[[ issue "pki-nomad" "client" ]]" {
+  capabilities = ["create", "update"]
+}
+
+path "[[ creds "nomad-client" ]]" {
+  capabilities = ["read"]
+}

@@ -1,0 +1,167 @@
+package parts
+
+import (
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/internal/machine"
+	"hashistack/internal/names"
+	"hashistack/internal/policytest"
+)
+
+func TestPoliciesUseWordsThatTheirProductKnows(t *testing.T) {
+	for _, part := range All() {
+		t.Run(part.Name, func(t *testing.T) {
+			alone := machine.Parts{part}
+			policy, err := alone.VaultPolicy("pool")
+			require.NoError(t, err)
+			if policy != "" {
+				policytest.Check(t, "vault", "vault.hcl", policy)
+			}
+			tokens, err := alone.Tokens("pool")
+			require.NoError(t, err)
+			for _, token := range tokens {
+				policytest.Check(t, "consul", token.Role, token.Policy)
+			}
+			// Every file is one that a machine's policy or a token is made of.
+			files, err := fs.Glob(part.FS, "policies/consul/*.hcl")
+			require.NoError(t, err)
+			assert.Len(t, files, len(part.Tokens), "policies of tokens: %v", files)
+			for _, token := range part.Tokens {
+				assert.Contains(t, files, path.Join("policies/consul", token.Name+".hcl"))
+			}
+		})
+	}
+}
+
+// A part's policy lets its machines get the certificates and tokens that the part declares, and nothing else of that kind.
+func TestPartsMayGetWhatTheyDeclare(t *testing.T) {
+	for _, part := range All() {
+		t.Run(part.Name, func(t *testing.T) {
+			policy, err := machine.Parts{part}.VaultPolicy("pool")
+			require.NoError(t, err)
+			var want, got []string
+			for _, c := range part.Certificates {
+				want = append(want, names.Issue(c.Authority, c.Role))
+			}
+			for _, token := range part.Tokens {
+				want = append(want, names.ConsulCreds(token.Role("pool")))
+			}
+			for path := range policytest.Capabilities(t, part.Name, policy) {
+				if strings.Contains(path, "/issue/") || strings.Contains(path, "/creds/") {
+					got = append(got, path)
+				}
+			}
+			assert.ElementsMatch(t, want, got)
+		})
+	}
+}
+
+func TestAPolicyNamesOnlyWhatItsPartDeclares(t *testing.T) {
+	for text, want := range map[string]string{
+		`path "[[ creds "dns" ]]" {}`:                "declares no token dns",
+		`path "[[ issue "pki-vault" "server" ]]" {}`: "declares no certificate server of pki-vault",
+		`path "[[ gossip "vault" ]]" {}`:             "no gossip key of vault",
+	} {
+		files := fstest.MapFS{"policies/vault.hcl": {Data: []byte(text)}}
+		_, err := machine.Parts{{Name: "mine", FS: files}}.VaultPolicy("pool")
+		require.ErrorContains(t, err, want)
+		require.ErrorContains(t, err, "policy vault.hcl of part mine")
+	}
+}
+
+// What consul-template asks for on a machine is what its policy allows, and what other machines ask for is not.
+func TestMachineMayGetWhatItNeeds(t *testing.T) {
+	every := map[string]string{
+		"pki-consul/issue/client":     "update",
+		"platform/data/gossip/consul": "read",
+		"consul/creds/agent-pool":     "read",
+		"consul/creds/dns":            "read",
+		"auth/token/lookup-self":      "read",
+		"auth/token/renew-self":       "update",
+		"sys/leases/renew":            "update",
+		"sys/leases/lookup":           "update",
+	}
+	byRole := map[machine.Role]map[string]string{
+		machine.RoleVault: {
+			"pki-vault/issue/server":    "update",
+			"consul/creds/registration": "read",
+		},
+		machine.RoleConsulServer: {"pki-consul/issue/server": "update"},
+		machine.RoleNomadServer: {
+			"pki-nomad/issue/server":     "update",
+			"platform/data/gossip/nomad": "read",
+			"consul/creds/nomad-server":  "read",
+		},
+		machine.RoleNomadClient: {
+			"pki-nomad/issue/client":    "update",
+			"consul/creds/nomad-client": "read",
+		},
+	}
+	for _, roles := range [][]machine.Role{
+		{machine.RoleVault},
+		{machine.RoleNomadClient},
+		{machine.RoleNomadServer, machine.RoleConsulServer, machine.RoleVault},
+		machine.AllRoles(),
+	} {
+		want := map[string]string{}
+		for path, capability := range every {
+			want[path] = capability
+		}
+		for _, role := range roles {
+			for path, capability := range byRole[role] {
+				want[path] = capability
+			}
+		}
+		policy, err := Of(roles).VaultPolicy("pool")
+		require.NoError(t, err)
+		got := policytest.Capabilities(t, "machine", policy)
+		for path, capability := range want {
+			assert.Contains(t, got[path], capability, "%v: %s", roles, path)
+		}
+		assert.Len(t, got, len(want), "%v may do more or less than its machines need", roles)
+	}
+}
+
+// Beside what a role may get stands what it may not: what would let its machines pass for another kind.
+func TestMachineMayNotGetWhatOthersNeed(t *testing.T) {
+	const (
+		vaultServer  = "pki-vault/issue/server"
+		consulServer = "pki-consul/issue/server"
+		nomadServer  = "pki-nomad/issue/server"
+		gossipNomad  = "platform/data/gossip/nomad"
+	)
+	for role, refused := range map[machine.Role][]string{
+		machine.RoleVault:        {consulServer, nomadServer, gossipNomad, "consul/creds/nomad-server", "consul/creds/nomad-client"},
+		machine.RoleConsulServer: {vaultServer, nomadServer, gossipNomad, "consul/creds/registration", "consul/creds/nomad-server"},
+		machine.RoleNomadServer:  {vaultServer, consulServer, "consul/creds/registration"},
+		machine.RoleNomadClient:  {vaultServer, consulServer, nomadServer, gossipNomad, "consul/creds/nomad-server"},
+	} {
+		policy, err := Of([]machine.Role{role}).VaultPolicy("pool")
+		require.NoError(t, err)
+		got := policytest.Capabilities(t, "machine", policy)
+		for _, path := range append(refused, "consul/creds/management", "nomad/creds/management", "consul/creds/agent-other") {
+			assert.NotContains(t, got, path, "a machine with the role %s", role)
+		}
+		for path := range got {
+			assert.NotContains(t, path, "*", "%s would widen as things are added", path)
+		}
+	}
+}
+
+func TestMachinePolicyDoesNotDependOnTheOrderOfRoles(t *testing.T) {
+	roles := machine.AllRoles()
+	one, err := Of(roles).VaultPolicy("pool")
+	require.NoError(t, err)
+	slices.Reverse(roles)
+	other, err := Of(roles).VaultPolicy("pool")
+	require.NoError(t, err)
+	assert.Equal(t, one, other)
+}

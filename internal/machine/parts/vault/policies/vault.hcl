@@ -1,0 +1,11 @@
+# What a machine with the role vault may do, besides machine.hcl.
+
+# The certificate of Vault's own listener.
+path "[[ issue "pki-vault" "server" ]]" {
+  capabilities = ["create", "update"]
+}
+
+# The token with which its Consul agent announces Vault.
+path "[[ creds "registration" ]]" {
+  capabilities = ["read"]
+}
