@@ -34,7 +34,7 @@ func (v vaultServer) issue(t *testing.T) issued {
 	source, bundle := filepath.Join(t.TempDir(), "certificate.ctmpl"), filepath.Join(t.TempDir(), "consul.pem")
 	machines, err := template.New("certificate.ctmpl").Delims("[[", "]]").Funcs(template.FuncMap{
 		"quote": strconv.Quote, "join": func(s []string) string { return strings.Join(s, ",") },
-	}).ParseFiles("../internal/machine/templates/certificate.ctmpl")
+	}).ParseFiles("../internal/machine/parts/access/templates/certificate.ctmpl")
 	require.NoError(t, err)
 	file, err := os.Create(source)
 	require.NoError(t, err)
