@@ -25,8 +25,8 @@ const (
 	operatorMaxTTL = 24 * time.Hour
 )
 
-// Site is what everything inside the machines stands on. When it goes, what Vault, Consul and Nomad hold goes with it,
-// so a teardown neither visits them resource by resource nor needs them to answer.
+// Site is the resource that everything inside the machines goes with. When it is deleted, so is all that Vault, Consul and
+// Nomad hold. A teardown therefore does not visit their resources one by one, and does not need the clusters to answer.
 type Site struct{ resource pulumi.Resource }
 
 // inside are the options of a resource that lives inside the machines: a child of parent that needs no deletion of its
@@ -61,7 +61,7 @@ func nodes(machines []Machine, port int) hashistack.NodeArray {
 	return all
 }
 
-// machineIDs are what tells a machine from the one that had its name before.
+// machineIDs are the cloud's IDs of the machines. A machine that replaces another has its name, and an ID of its own.
 func machineIDs(machines []Machine) pulumi.StringArray {
 	all := pulumi.StringArray{}
 	for _, m := range machines {
@@ -90,8 +90,8 @@ func numeric(id pulumi.IDOutput) pulumi.IntOutput {
 	}).(pulumi.IntOutput)
 }
 
-// after makes a resource wait for others that it names by what is known of them before they exist: a preview then shows
-// the names, where outputs would be unknown.
+// after makes a resource wait for others. It is for resources that name the others by plain strings. Their outputs would say
+// the same, but are unknown in the preview of a new stack, which should show the names.
 func after(resources ...pulumi.Resource) pulumi.ResourceOption { return pulumi.DependsOn(resources) }
 
 // seconds is a lifetime as Vault's resources take it.

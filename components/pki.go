@@ -105,10 +105,10 @@ func (p *PKI) authority(ctx *pulumi.Context, args *PKIArgs, path string, roles m
 // intermediate declares what a mount issues with: key and request in Vault, signature by the root, import, and only then
 // the choice as the mount's default issuer, which its roles use.
 //
-// Another generation, or a certificate that is to be renewed, goes the same way again beside what is there: a mount has any
-// number of issuers (https://developer.hashicorp.com/vault/docs/secrets/pki/rotation-primitives). Nobody has to be told
-// beforehand, because everybody trusts the root and every certificate is presented with its chain. The issuers that were
-// the default before stay, and so do the certificates that they issued.
+// Another generation, or a renewal in the last year, goes the same way again. The mount keeps the issuers that it has: it can
+// have any number (https://developer.hashicorp.com/vault/docs/secrets/pki/rotation-primitives). Nobody has to be told
+// beforehand, because everybody trusts the root, and every certificate is presented with its chain. Certificates of the
+// earlier issuers stay valid.
 func (p *PKI) intermediate(ctx *pulumi.Context, args *PKIArgs, path string, mount pulumi.Resource) (pulumi.Resource, error) {
 	request, err := pkisecret.NewSecretBackendIntermediateCertRequest(ctx, path, &pkisecret.SecretBackendIntermediateCertRequestArgs{
 		Backend:    pulumi.String(path),

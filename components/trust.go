@@ -39,15 +39,16 @@ type TrustArgs struct {
 // Trust is the root certificate authority of a stack. Its key exists in the stack's encrypted state only. Every machine
 // and every client of the platform trusts the root and nothing else.
 //
-// Roots are numbered. The one before the one that signs stays, and certifies its successor's key in a cross certificate: who
-// knows only the older root verifies what the newer one signs by way of that (RFC 4158, section 1.5), so a new root can sign
-// before anybody has it.
+// Roots are numbered. The root before the one that signs stays, and certifies its successor's key in a cross certificate. A
+// client that knows only the older root verifies the newer one's signatures through that (RFC 4158, section 1.5), so a new
+// root can sign before anybody has it.
 type Trust struct {
 	pulumi.ResourceState
 
-	// Bundle is the certificates of the roots that clients of the platform trust, in PEM, the newest last: from the one before
-	// the one that signs to the one that machines carry. A new root comes into it with the machines. It is not needed before,
-	// and until it exists nobody could tell what is in the bundle: a preview would show a change of everything.
+	// Bundle is the certificates of the roots that clients of the platform trust, in PEM, the newest last. It begins with the
+	// root before the one that signs, and ends with the one that machines carry. A new root comes into it with the machines:
+	// it is not needed before, and as long as it does not exist the bundle would be unknown, so that a preview would show a
+	// change of everything.
 	Bundle pulumi.StringOutput
 	// File is the path of a file with the bundle, for Pulumi's providers of Vault, Consul and Nomad: to them another
 	// configuration is another provider, and all that they made would be replaced with it.
