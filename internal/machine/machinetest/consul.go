@@ -24,7 +24,7 @@ type Consul struct {
 }
 
 // managementToken may do everything.
-const managementToken = "0c6e1f0a-57a5-4d5e-8a5b-3b1a6f0f9d11"
+const managementToken = "0c6e1f0a-57a5-4d5e-8a5b-3b1a6f0f9d11" //nolint:gosec // of a Consul that lives as long as a test
 
 // StartConsul runs a Consul server until the test ends.
 func StartConsul(t *testing.T) Consul {

@@ -48,7 +48,7 @@ func (d Disk) Read(t *testing.T, path string) string {
 // of the machine run with Env.
 func (d Disk) Command(t *testing.T, name, does string) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(d.Path("bin/"+name), []byte("#!/bin/sh\n"+does+"\n"), 0o700))
+	require.NoError(t, os.WriteFile(d.Path("bin/"+name), []byte("#!/bin/sh\n"+does+"\n"), 0o700)) //nolint:gosec // scripts are run
 }
 
 // Env is the environment of the machine's scripts.
@@ -67,6 +67,6 @@ func (d Disk) Script(t *testing.T, part machine.Part, path string, replace ...st
 	}
 	script := d.Path(filepath.Base(path))
 	text := strings.NewReplacer(replace...).Replace(string(content))
-	require.NoError(t, os.WriteFile(script, []byte(text), 0o700))
+	require.NoError(t, os.WriteFile(script, []byte(text), 0o700)) //nolint:gosec // it is run
 	return script
 }
