@@ -19,6 +19,7 @@ import (
 
 	"hashistack/e2e/poll"
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 )
 
 var (
@@ -60,7 +61,7 @@ func New(s *stack.Stack, outputs *stack.Outputs) (*Sample, error) {
 	}
 	sample := &Sample{stack: s, outputs: outputs, nomad: client, Greeting: "the secret is " + strings.ToLower(rand.Text())}
 	for _, name := range outputs.Members("server") {
-		server, err := outputs.NomadAt("https://" + outputs.Machines[name] + ":4646")
+		server, err := outputs.NomadAt(names.HTTPS(outputs.Machines[name], names.NomadPort))
 		if err != nil {
 			return nil, err
 		}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 )
 
 // look checks, without asking pulumi, whether something exists. It returns nil if it does.
@@ -72,7 +73,7 @@ func vaultInitialised(ctx context.Context, s *stack.Stack) (look, error) {
 	}
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}}}
 	return func(ctx context.Context) error {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+server.PublicNet.IPv4.IP.String()+":8200/v1/sys/init", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, names.HTTPS(server.PublicNet.IPv4.IP.String(), names.VaultPort)+"/v1/sys/init", nil)
 		if err != nil {
 			return err
 		}

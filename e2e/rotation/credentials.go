@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +11,7 @@ import (
 	consul "github.com/hashicorp/consul/api"
 
 	"hashistack/e2e/poll"
+	"hashistack/internal/names"
 )
 
 // failingRenewal cuts one machine off from Vault, and checks that Consul shows it before anything has expired.
@@ -23,14 +25,14 @@ func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
 		return err
 	}
 	machine := p.clients[0]
-	const cut = `nft -f - <<-END
+	cut := fmt.Sprintf(`nft -f - <<-END
 		table inet cut {
 			chain output {
 				type filter hook output priority 0; policy accept;
-				tcp dport 8200 drop
+				tcp dport %d drop
 			}
 		}
-	END`
+	END`, names.VaultPort)
 	client, err := p.outputs.Consul()
 	if err != nil {
 		return err
@@ -50,13 +52,13 @@ func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
 	}); err != nil {
 		return err
 	}
-	for _, credential := range []string{"/etc/consul.d/tls/consul.pem", "/etc/nomad.d/tls/nomad.pem", "login to Vault", "Consul token dns", "root"} {
+	for _, credential := range []string{names.ConsulBundle, names.NomadBundle, "login to Vault", "Consul token dns", "root"} {
 		if !strings.Contains(says, credential) {
 			phase.problem("the check says nothing of %s, but: %s", credential, says)
 		}
 	}
 	left, err := p.stack.OnMachine(ctx, machine, "bash", "-c",
-		`for file in /etc/consul.d/tls/consul.pem /etc/nomad.d/tls/nomad.pem; do openssl x509 -noout -checkend 0 -in $file >/dev/null || echo $file; done`)
+		`for file in `+names.ConsulBundle+` `+names.NomadBundle+`; do openssl x509 -noout -checkend 0 -in $file >/dev/null || echo $file; done`)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 )
 
 // The probes, by what a user does.
@@ -119,7 +120,7 @@ func (u *users) anyServer(ctx context.Context, tick int, try func(ctx context.Co
 
 func (u *users) consul(ctx context.Context, tick int) error {
 	return u.anyServer(ctx, tick, func(ctx context.Context, address, next string) error {
-		writer, err := u.outputs.ConsulAt("https://" + address + ":8501")
+		writer, err := u.outputs.ConsulAt(names.HTTPS(address, names.ConsulPort))
 		if err != nil {
 			return err
 		}
@@ -130,7 +131,7 @@ func (u *users) consul(ctx context.Context, tick int) error {
 		}, new(consul.WriteOptions).WithContext(ctx)); err != nil {
 			return fmt.Errorf("write to the catalog: %w", err)
 		}
-		reader, err := u.outputs.ConsulAt("https://" + next + ":8501")
+		reader, err := u.outputs.ConsulAt(names.HTTPS(next, names.ConsulPort))
 		if err != nil {
 			return err
 		}
@@ -148,7 +149,7 @@ func (u *users) consul(ctx context.Context, tick int) error {
 
 func (u *users) nomad(ctx context.Context, tick int) error {
 	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
-		client, err := u.outputs.NomadAt("https://" + address + ":4646")
+		client, err := u.outputs.NomadAt(names.HTTPS(address, names.NomadPort))
 		if err != nil {
 			return err
 		}
@@ -201,7 +202,7 @@ func (u *users) engines(ctx context.Context, tick int) error {
 
 // login returns a client of the Vault at an address, logged in as the prober.
 func (u *users) login(ctx context.Context, address string) (*vault.Client, error) {
-	client, err := u.outputs.VaultAt("https://" + address + ":8200")
+	client, err := u.outputs.VaultAt(names.HTTPS(address, names.VaultPort))
 	if err != nil {
 		return nil, err
 	}
@@ -217,11 +218,11 @@ func (u *users) login(ctx context.Context, address string) (*vault.Client, error
 
 // probeScript asks, from a machine, its Consul agent, its resolver, and each allocation of the sample job for the page.
 // It reads Consul's token and the page's text from its input, so that neither is in a command line.
-const probeScript = `read -r token; read -r text
+var probeScript = `read -r token; read -r text
 say() { if [ "$2" = 0 ]; then echo "$1 ok"; else echo "$1 failed: $(echo "$3" | tr '\n' ' ')"; fi; }
 
-out=$(curl --silent --show-error --fail --max-time 4 --cacert /etc/hashistack/ca.pem --config - \
-	https://localhost:8501/v1/catalog/services 2>&1 <<-END
+out=$(curl --silent --show-error --fail --max-time 4 --cacert ` + names.CAFile + ` --config - \
+	` + names.HTTPS(names.Localhost, names.ConsulPort) + `/v1/catalog/services 2>&1 <<-END
 	header = "X-Consul-Token: $token"
 	END
 ); say agent $? "$out"

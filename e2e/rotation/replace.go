@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"hashistack/internal/names"
 )
 
 // whileReplaced is what may fail while one machine after the other is replaced.
@@ -75,7 +77,7 @@ func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
 func (p *proof) carried(ctx context.Context) (map[string]string, error) {
 	roots := map[string]string{}
 	for _, machine := range p.machines {
-		pem, err := p.stack.OnMachine(ctx, machine, "cat", "/etc/hashistack/ca.pem")
+		pem, err := p.stack.OnMachine(ctx, machine, "cat", names.CAFile)
 		if err != nil {
 			return nil, fmt.Errorf("on %s: %w", machine, err)
 		}

@@ -11,10 +11,12 @@ import (
 	"net"
 	"os"
 	"strings"
+
+	"hashistack/internal/names"
 )
 
 // ports are those of the three APIs.
-var ports = []string{"8200", "8501", "4646"}
+var ports = []int{names.VaultPort, names.ConsulPort, names.NomadPort}
 
 // issuers connects to every listener of every server, once for each root in the stack's CA file, trusting only that
 // root. It returns, by address, which authority issued the listener's certificate.
@@ -26,7 +28,7 @@ func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 	found := map[string]string{}
 	for _, server := range p.servers {
 		for _, port := range ports {
-			address := net.JoinHostPort(p.outputs.Machines[server], port)
+			address := names.Host(p.outputs.Machines[server], port)
 			for i, root := range roots {
 				issuer, err := asked(ctx, fmt.Sprintf("%s, trusting only root %d of %d", address, i+1, len(roots)),
 					func(ctx context.Context) (string, error) { return issuer(ctx, address, root) })
@@ -42,7 +44,7 @@ func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 
 // anyListener is the address of one of the listeners.
 func (p *proof) anyListener() string {
-	return net.JoinHostPort(p.outputs.Machines[p.servers[0]], ports[0])
+	return names.Host(p.outputs.Machines[p.servers[0]], ports[0])
 }
 
 // issuer verifies a listener, and returns the issuer of its certificate: the issuer's key and the names up the chain.

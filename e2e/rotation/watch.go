@@ -11,21 +11,22 @@ import (
 	"time"
 
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 )
 
 // watchScript names each credential of a machine with a value that changes when the credential does: serial numbers, and
 // digests of tokens.
-const watchScript = `for file in consul.d/tls/consul nomad.d/tls/nomad vault.d/tls/vault; do
-	[ ! -e /etc/$file.pem ] || echo "certificate of ${file##*/}" $(openssl x509 -noout -serial -in /etc/$file.pem)
+var watchScript = `for file in ` + names.ConsulBundle + ` ` + names.NomadBundle + ` ` + names.VaultBundle + `; do
+	[ ! -e $file ] || echo "certificate of $(basename $file .pem)" $(openssl x509 -noout -serial -in $file)
 done
-[ ! -e /run/vault-agent/token ] || echo "Vault token" $(sha256sum </run/vault-agent/token | cut -c1-16)
+[ ! -e ` + names.VaultToken + ` ] || echo "Vault token" $(sha256sum <` + names.VaultToken + ` | cut -c1-16)
 tokens() {
-	grep -oE "\"($2)\": *\"[0-9a-f-]{36}\"" "/etc/$1" | tr -d '":' | while read -r name value; do
+	grep -oE "\"($2)\": *\"[0-9a-f-]{36}\"" "$1" | tr -d '":' | while read -r name value; do
 		echo "$3 $name" $(echo "$value" | sha256sum | cut -c1-16)
 	done
 }
-tokens consul.d/hashistack/tokens.json "agent|dns|config_file_service_registration" "Consul token"
-tokens nomad.d/hashistack/consul.json token "Nomad's Consul"`
+tokens ` + names.ConsulDir + `tokens.json "agent|dns|config_file_service_registration" "Consul token"
+tokens ` + names.NomadDir + `consul.json token "Nomad's Consul"`
 
 // change is a new value of a credential.
 type change struct {

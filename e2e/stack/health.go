@@ -13,6 +13,7 @@ import (
 	vault "github.com/hashicorp/vault/api"
 
 	"hashistack/e2e/poll"
+	"hashistack/internal/names"
 )
 
 // healthTimeout bounds the wait for agents that join after the update has ended: clients, above all.
@@ -33,7 +34,7 @@ func (o *Outputs) Members(pool string) (names []string) {
 func (o *Outputs) Healthy(ctx context.Context) error {
 	vaults := map[string]*vault.Client{}
 	for _, name := range o.Members("server") {
-		client, err := o.VaultAt("https://" + o.Machines[name] + ":8200")
+		client, err := o.VaultAt(names.HTTPS(o.Machines[name], names.VaultPort))
 		if err != nil {
 			return err
 		}
