@@ -103,7 +103,7 @@ func markdownDefault(d description) string {
 	case required(d):
 		return "required"
 	case hasDefault(d):
-		return "`" + flow(d.standard) + "`"
+		return "`" + flow(d.defaultTo) + "`"
 	case d.without != "":
 		return d.without
 	}
@@ -174,9 +174,9 @@ func pulumiConfig(t *testing.T, described []description) string {
 		case len(d.keys) > 0:
 			declared.Type, declared.Default = "object", defaults(d.keys)
 		case hasDefault(d):
-			declared.Default = plain(d.standard)
+			declared.Default = plain(d.defaultTo)
 		}
-		if _, number := d.standard.(int); number {
+		if _, number := d.defaultTo.(int); number {
 			declared.Type = "integer"
 		}
 		encoded, err := yaml.Marshal(map[string]declaration{namespace + ":" + d.key: declared})
@@ -192,7 +192,7 @@ func defaults(described []description) map[string]any {
 	values := map[string]any{}
 	for _, d := range described {
 		if d.key != "" {
-			values[d.key] = plain(d.standard)
+			values[d.key] = plain(d.defaultTo)
 		}
 	}
 	return values

@@ -2,20 +2,20 @@ package infra
 
 import "fmt"
 
-// A table declares the keys of a group of settings, and the rules that hold between them. It is bound to the values of
-// one Config: what it sets and checks are the fields of that Config.
+// table declares the keys of a struct of settings, and the rules between them. It is bound to one value of the struct: it
+// fills and checks that value's fields.
 //
-// A table is all that is known of its keys. LoadConfig takes defaults and checks from it; the tests in docs_test.go make
-// README.md's tables and the config section of Pulumi.yaml from it.
+// LoadConfig takes defaults and checks from here. The documentation takes keys, sentences and values from here
+// (docs_test.go).
 type table []declaration
 
 // declaration is one entry of a table: setting, list, group, object, objects or rule.
 type declaration interface {
 	// preset gives the field its default.
 	preset()
-	// check adds the problems of the field's value. at is the path of the table: "" or "pools[0]".
+	// check adds the problems of the field's value. at is the path of the table, for example "pools[0]".
 	check(found *problems, at string)
-	// describe says what the documentation has to know.
+	// describe tells the documentation about it.
 	describe() description
 }
 
@@ -51,17 +51,18 @@ func join(at, key string) string {
 type setting[T any] struct {
 	key   string
 	field *T
-	// says is what the value is, and begins with a capital letter.
+	// says is what the value is: it starts with a capital letter and ends without a full stop.
 	says string
 	must limit[T]
-	// standard is the default. A setting has a default, or says what holds without a value, or is required.
-	standard T
-	without  string
-	// example is a good value, for settings without a default.
+	// defaultTo is the default. An optional setting without one says in without what holds when it is left out. A setting
+	// with neither is required: must refuses its empty value.
+	defaultTo T
+	without   string
+	// example is a good value. Settings with a default need none.
 	example T
 }
 
-func (s setting[T]) preset() { *s.field = s.standard }
+func (s setting[T]) preset() { *s.field = s.defaultTo }
 
 func (s setting[T]) check(found *problems, at string) {
 	if err := s.must.test(*s.field); err != nil {
@@ -71,7 +72,7 @@ func (s setting[T]) check(found *problems, at string) {
 
 func (s setting[T]) describe() description {
 	return description{
-		key: s.key, field: s.field, says: s.says, must: s.must.says, standard: s.standard, without: s.without, example: s.example,
+		key: s.key, field: s.field, says: s.says, must: s.must.says, defaultTo: s.defaultTo, without: s.without, example: s.example,
 	}
 }
 
@@ -80,7 +81,7 @@ type list[T any] struct {
 	key   string
 	field *[]T
 	says  string
-	// missing is the remedy for an empty list. A list has that, or says what holds without a value.
+	// missing is the remedy for an empty list, if the list is required. If not, without says what holds when it is left out.
 	missing string
 	without string
 	// each is what every value must be.
@@ -181,8 +182,8 @@ func (o objects[T]) describe() description {
 	}
 }
 
-// rule is what must hold between several keys. It passes over values that are wrong by themselves: their own
-// declarations report those.
+// rule is what must hold between several keys. It passes over values that break their own limits: those are reported by the
+// keys' own checks.
 type rule struct {
 	// says is the rule, as a sentence for the documentation.
 	says string
@@ -190,7 +191,7 @@ type rule struct {
 	broken func(report)
 }
 
-// report takes a problem of the value at a path below the rule's table.
+// report takes a problem and its path, which starts at the rule's table.
 type report func(path, format string, args ...any)
 
 func (rule) preset() {}
@@ -209,11 +210,11 @@ type description struct {
 	must  string // the limit, in words
 	items string // what a list is of, as Pulumi calls it; empty for what is no list
 
-	standard any // nil or the zero value if there is no default
-	example  any
-	without  string
+	defaultTo any // nil or the zero value if there is no default
+	example   any
+	without   string
 
 	keys   []description // those below this key
-	parent any           // points to a struct with the fields of those keys; nil where field's own struct has them
-	field  any           // points to the field
+	field  any           // points to the key's field; nil for a group
+	parent any           // points to a struct with the fields of keys; nil for a group
 }

@@ -12,8 +12,8 @@ import (
 // This file declares every key of a stack's configuration. Each struct stands before the table of its keys. The table
 // says what a key is, which values are good, and its default. README.md and Pulumi.yaml are made from it.
 //
-// To add a key: add the field to its struct and an entry to the table below it; write a rule in rules.go if the key has to
-// fit others; run `go test ./infra -update`.
+// To add a key: add the field to its struct, and an entry to the table below the struct. If the value has to fit other keys,
+// add a rule to the table, and its check to rules.go. Then run `go test ./infra -update`.
 
 // Config is a stack's configuration: all of the keys "hashistack:…" in Pulumi.<stack>.yaml.
 type Config struct {
@@ -48,7 +48,7 @@ func (c *Config) place() table {
 		setting[string]{
 			key: "region", field: &c.Region,
 			says: "Nomad's region",
-			must: anything[string]("a name"), standard: "global",
+			must: anything[string]("a name"), defaultTo: "global",
 		},
 		setting[netip.Prefix]{
 			key: "network", field: &c.Network,
@@ -58,7 +58,7 @@ func (c *Config) place() table {
 		setting[netip.Prefix]{
 			key: "bridgeNetwork", field: &c.BridgeNetwork,
 			says: "Where Nomad gives addresses to allocations in bridge mode. Every machine has this network for itself",
-			must: ipv4Network, standard: netip.MustParsePrefix("172.26.64.0/20"), // Nomad's own default
+			must: ipv4Network, defaultTo: netip.MustParsePrefix("172.26.64.0/20"), // Nomad's own default
 		},
 		rule{"`bridgeNetwork` lies outside of `network`.", c.bridgeOutside},
 		rule{"The `subnet` of a pool is part of `network`, and no two pools share addresses.", c.subnetsInside},
@@ -86,7 +86,7 @@ func (c *Config) machines() table {
 		setting[string]{
 			key: "image", field: &c.Image,
 			says: "The machines' operating system",
-			must: anything[string]("Hetzner's name of an image of Debian 12"), standard: "debian-12",
+			must: anything[string]("Hetzner's name of an image of Debian 12"), defaultTo: "debian-12",
 		},
 		group{
 			key: "versions", of: c.Versions.settings(),
@@ -112,14 +112,15 @@ func (c *Config) operation() table {
 		group{
 			key: "lifetimes", of: c.Lifetimes.settings(),
 			says: "How long things live that Vault issues and machines renew",
-			more: "These are settings of Vault: another value changes no machine, and holds from the next issue on.",
+			more: "Durations are written as Go does: `90s`, `30m`, `24h`. These are settings of Vault: another value changes no machine, " +
+				"and holds from the next issue on.",
 		},
 		setting[time.Duration]{
 			key: "patience", field: &c.Patience,
 			says: "How long an update waits for a machine to become a healthy member of its clusters, to leave them, or to be back",
 			// Longer, and an update would wait for a machine that nobody mends.
-			must:     lasting(time.Minute, 2*time.Hour, "5m", "a machine takes about a minute to boot"),
-			standard: 10 * time.Minute,
+			must:      lasting(time.Minute, 2*time.Hour, "5m", "a machine takes about a minute to boot"),
+			defaultTo: 10 * time.Minute,
 		},
 		group{
 			key: "generations", of: c.Generations.settings(),
@@ -207,10 +208,10 @@ type Versions struct {
 func (v *Versions) settings() table {
 	debian := anything[string]("a Debian version, as `apt-cache madison` prints it")
 	return table{
-		setting[string]{key: "consul", field: &v.Consul, says: "Consul's package", must: debian, standard: "1.22.3-1"},
-		setting[string]{key: "nomad", field: &v.Nomad, says: "Nomad's package", must: debian, standard: "1.11.3-1"},
-		setting[string]{key: "vault", field: &v.Vault, says: "Vault's package", must: debian, standard: "1.21.0-1"},
-		setting[string]{key: "consulTemplate", field: &v.ConsulTemplate, says: "consul-template's package", must: debian, standard: "0.41.1-1"},
+		setting[string]{key: "consul", field: &v.Consul, says: "Consul's package", must: debian, defaultTo: "1.22.3-1"},
+		setting[string]{key: "nomad", field: &v.Nomad, says: "Nomad's package", must: debian, defaultTo: "1.11.3-1"},
+		setting[string]{key: "vault", field: &v.Vault, says: "Vault's package", must: debian, defaultTo: "1.21.0-1"},
+		setting[string]{key: "consulTemplate", field: &v.ConsulTemplate, says: "consul-template's package", must: debian, defaultTo: "0.41.1-1"},
 	}
 }
 
@@ -276,27 +277,27 @@ func (l *Lifetimes) settings() table {
 		setting[time.Duration]{
 			key: "certificate", field: &l.Certificate,
 			says: "Every certificate of Consul, Nomad and Vault",
-			must: lifetime, standard: 24 * time.Hour,
+			must: lifetime, defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "login", field: &l.Login,
 			says: "A machine's Vault token, without renewal",
-			must: lifetime, standard: 24 * time.Hour,
+			must: lifetime, defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "token", field: &l.Token,
 			says: "A machine's Consul tokens, without renewal",
-			must: lifetime, standard: 24 * time.Hour,
+			must: lifetime, defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "tokenMax", field: &l.TokenMax,
 			says: "A machine's Vault token and its Consul tokens, with all renewals",
-			must: lifetime, standard: 30 * 24 * time.Hour,
+			must: lifetime, defaultTo: 30 * 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "workload", field: &l.Workload,
 			says: "A task's Vault token, without renewal",
-			must: lifetime, standard: 30 * time.Minute,
+			must: lifetime, defaultTo: 30 * time.Minute,
 		},
 		rule{"`token` is not longer than `login`: Consul tokens end with the login that they were issued to.", l.tokenWithinLogin},
 		rule{"`login` and `token` are not longer than `tokenMax`.", l.renewable},
@@ -316,7 +317,7 @@ type Generations struct {
 
 func (g *Generations) settings() table {
 	number := func(key string, field *int, says string) setting[int] {
-		return setting[int]{key: key, field: field, says: says, must: atLeast(1, "generations are counted from 1"), standard: 1}
+		return setting[int]{key: key, field: field, says: says, must: atLeast(1, "generations are counted from 1"), defaultTo: 1}
 	}
 	return table{
 		number("consulGossip", &g.ConsulGossip, "Consul's gossip key"),

@@ -61,7 +61,7 @@ func assertDeclared(t *testing.T, at string, structure reflect.Value, described 
 
 func isZero(value any) bool { return value == nil || reflect.ValueOf(value).IsZero() }
 
-func hasDefault(d description) bool { return !isZero(d.standard) }
+func hasDefault(d description) bool { return !isZero(d.defaultTo) }
 
 // required tells whether a stack has to say something about a key: it has neither a default nor a meaning when it is left
 // out.
