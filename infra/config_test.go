@@ -57,7 +57,7 @@ func TestStacksDifferInPlaceOnly(t *testing.T) {
 		assert.NotContains(t, prod, place)
 		delete(local, place)
 	}
-	assert.Contains(t, local, "hashistack:patience", "of whoever sits in front of it")
+	assert.Contains(t, local, "hashistack:patience", "somebody waits in front of it")
 	delete(local, "hashistack:patience")
 	assert.ElementsMatch(t, sortedKeysOf(local), sortedKeysOf(prod))
 	for _, same := range []string{"hashistack:location", "hashistack:network"} {
@@ -141,6 +141,20 @@ func TestLoadConfigReportsEverythingAtOnce(t *testing.T) {
   - hashistack:pools[0].count: must be 1, 3 or 5 with role vault, got 2: an even number tolerates no more failures than the odd one below it
   - hashistack:pools[1].roles[0]: must be one of vault, consul-server, nomad-server, nomad-client, got "nomad-cleint"
   - hcloud:token: missing: run `+"`pulumi config set --secret hcloud:token …`"+` with an API token of the Hetzner Cloud project (read & write), or export HCLOUD_TOKEN`)
+}
+
+// A key that is missing or wrong hides no problem of another.
+func TestLoadConfigGoesOnAfterAProblem(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	raw["hashistack:pools"] = `[]`
+	raw["hashistack:patience"] = "1s"
+	raw["hashistack:network"] = "10.0.0.1/16"
+	raw["hashistack:bridgeNetwork"] = "172.26.64.1/20"
+	_, err := LoadConfig(raw)
+	for _, path := range []string{"pools", "patience", "network", "bridgeNetwork"} {
+		require.ErrorContains(t, err, "hashistack:"+path+": ")
+	}
 }
 
 func TestLoadConfigRefuses(t *testing.T) {

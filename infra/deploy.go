@@ -18,7 +18,7 @@ import (
 
 // Deploy declares a stack. Nothing is declared before its whole configuration has been found good.
 func Deploy(ctx *pulumi.Context) error {
-	// The SDK has no call that lists keys, and a misspelled one must not pass unseen.
+	// A misspelled key must not pass unseen, and the SDK has no call that lists keys: read what it reads.
 	raw := map[string]string{}
 	if err := json.Unmarshal([]byte(os.Getenv(pulumi.EnvConfig)), &raw); err != nil {
 		return fmt.Errorf("read the configuration that Pulumi passes in %s: %w", pulumi.EnvConfig, err)
@@ -30,146 +30,186 @@ func Deploy(ctx *pulumi.Context) error {
 	return declare(ctx, cfg)
 }
 
-// declare tells the story of a platform.
+// platform is what has been declared so far.
+type platform struct {
+	ctx *pulumi.Context
+	cfg *Config
+	// labels mark everything in the Hetzner project, so that it can be found there.
+	labels map[string]string
+	// own makes a component use our own provider.
+	own pulumi.ResourceOption
+
+	trust   *components.Trust
+	network *components.Network
+	pools   []*components.MachinePool
+	vault   *components.Vault
+	consul  *components.Consul
+	nomad   *components.Nomad
+}
+
+// declare tells the story of a platform. Each step uses what the ones before it have declared.
 func declare(ctx *pulumi.Context, cfg *Config) error {
-	// What everything is labelled with in the Hetzner project, and how to find it there.
-	labels := map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}
-
-	// One process of our own provider for the whole update, declared before anything of the old state can be deleted. The
-	// default one would take over our configuration, because package and project have the same name: with every change of it
-	// Pulumi would end the process that makes machines leave their clusters for another.
-	provider, err := hashistack.NewProvider(ctx, namespace, &hashistack.ProviderArgs{})
-	if err != nil {
-		return fmt.Errorf("configure our own provider: %w", err)
+	p := &platform{ctx: ctx, cfg: cfg, labels: map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}}
+	for _, step := range []func() error{
+		// Our own provider runs for the whole update: it also makes machines leave their clusters before they are deleted.
+		p.provider,
+		// Every machine has the root certificate from its first second, so this comes before machines.
+		p.rootOfTrust,
+		p.privateNetwork,
+		// All machines boot at once. Their services wait for what they need from each other and from the steps below.
+		p.machines,
+		// Vault is the first product to run: the others get their certificates, gossip keys and tokens from it.
+		p.vaultServers,
+		p.certificates,
+		// From here on machines can log in to Vault, and Consul starts on all of them.
+		p.machineLogins,
+		p.consulServers,
+		// From here on Vault issues Consul's tokens, so Nomad starts.
+		p.nomadServers,
+		// Last, tasks on Nomad may log in to Vault and Consul.
+		p.workloadLogins,
+		// The platform is up when every machine is a healthy member of its clusters. A machine that is replaced later leaves
+		// them first.
+		p.memberships,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
-	own := pulumi.Providers(provider)
-
-	// The root of all trust comes first: every machine carries it from its first second.
-	trust, err := components.NewTrust(ctx, namespace, &components.TrustArgs{
-		File: filepath.Join(".ca", ctx.Stack()+".pem"),
-		Root: cfg.Generations.Root, MachineRoot: cfg.Generations.MachineRoot,
-	})
-	if err != nil {
-		return err
-	}
-	network, err := components.NewNetwork(ctx, namespace, components.NetworkArgs{
-		Location: cfg.Location, Range: cfg.Network, Subnets: cfg.subnets(), Labels: labels,
-	})
-	if err != nil {
-		return err
-	}
-	// All machines boot at once. Each waits by itself for what it needs from the others and from the steps below.
-	pools, err := declarePools(ctx, cfg, network, trust, labels)
-	if err != nil {
-		return err
-	}
-	site := network.Site()
-
-	// Vault is the first product to stand: the others get their certificates, gossip keys and tokens from it.
-	vault, err := components.NewVault(ctx, "vault", &components.VaultArgs{
-		Machines: components.With(pools, machine.RoleVault), Trust: trust, Site: site, AutoSeal: cfg.Seal != nil,
-	}, own)
-	if err != nil {
-		return err
-	}
-	if _, err = components.NewPKI(ctx, "pki", &components.PKIArgs{
-		Vault: vault, Trust: trust, Datacenter: cfg.Location, Region: cfg.Region,
-		Lifetime: cfg.Lifetimes.Certificate, Generation: cfg.Generations.Intermediates,
-	}); err != nil {
-		return err
-	}
-	// From here on machines can log in, and Consul starts on all of them.
-	if _, err = components.NewMachineLogin(ctx, "approle", &components.MachineLoginArgs{
-		Vault: vault, Pools: pools, TTL: cfg.Lifetimes.Login, MaxTTL: cfg.Lifetimes.TokenMax,
-	}); err != nil {
-		return err
-	}
-	consul, err := components.NewConsul(ctx, "consul", &components.ConsulArgs{
-		Machines: components.With(pools, machine.RoleConsulServer), Pools: pools, Vault: vault, Trust: trust, Site: site,
-		TokenTTL: cfg.Lifetimes.Token, TokenMaxTTL: cfg.Lifetimes.TokenMax,
-		GossipGeneration: cfg.Generations.ConsulGossip, EngineGeneration: cfg.Generations.ConsulEngine,
-	}, own)
-	if err != nil {
-		return err
-	}
-	// Consul's tokens come from Vault now, so Nomad starts.
-	nomad, err := components.NewNomad(ctx, "nomad", &components.NomadArgs{
-		Machines: components.With(pools, machine.RoleNomadServer), NodePools: cfg.nodePools(), Region: cfg.Region,
-		Vault: vault, Consul: consul, Trust: trust, Site: site,
-		GossipGeneration: cfg.Generations.NomadGossip, EngineGeneration: cfg.Generations.NomadEngine,
-	}, own)
-	if err != nil {
-		return err
-	}
-	// At last what runs on Nomad may log in to Vault and Consul by itself.
-	if _, err = components.NewWorkloadIdentity(ctx, "workloads", &components.WorkloadIdentityArgs{
-		Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Period: cfg.Lifetimes.Workload,
-	}); err != nil {
-		return err
-	}
-	// It stands when every machine is a healthy member of its clusters. From then on machines that change leave first.
-	if _, err = components.NewFleet(ctx, "fleet", &components.FleetArgs{
-		Pools: pools, Region: cfg.Region, Vault: vault, Consul: consul, Nomad: nomad, Trust: trust, Site: site, Patience: cfg.Patience,
-	}, own); err != nil {
-		return err
-	}
-	export(ctx, pools, trust, vault, consul, nomad)
+	p.export()
 	return nil
 }
 
-// export publishes what a person or a pipeline needs to use the platform.
-func export(
-	ctx *pulumi.Context, pools []*components.MachinePool, trust *components.Trust,
-	vault *components.Vault, consul *components.Consul, nomad *components.Nomad,
-) {
-	addresses := pulumi.StringMap{}
-	for _, pool := range pools {
-		for _, m := range pool.Machines {
-			addresses[m.Name] = m.Public
-		}
+// provider declares one process of our own provider, before anything of the old state can be deleted. The default provider
+// would not do: package and project have the same name, so it would take our configuration for its own, and with every change
+// of it Pulumi would end the process that makes machines leave their clusters, and start another.
+func (p *platform) provider() error {
+	provider, err := hashistack.NewProvider(p.ctx, namespace, &hashistack.ProviderArgs{})
+	if err != nil {
+		return fmt.Errorf("configure our own provider: %w", err)
 	}
-	ctx.Export("machines", addresses)
-	ctx.Export("caCertificate", trust.Bundle)
-	ctx.Export("caFile", trust.File)
-	ctx.Export("vaultAddress", vault.Address)
-	ctx.Export("vaultToken", vault.RootToken)
-	ctx.Export("consulAddress", consul.Address)
-	ctx.Export("consulToken", consul.Token)
-	ctx.Export("nomadAddress", nomad.Address)
-	ctx.Export("nomadToken", nomad.Token)
+	p.own = pulumi.Providers(provider)
+	return nil
 }
 
-// declarePools declares the pools, in the order of the configuration.
-func declarePools(
-	ctx *pulumi.Context, cfg *Config, network *components.Network, trust *components.Trust, labels map[string]string,
-) ([]*components.MachinePool, error) {
-	var pools []*components.MachinePool
-	for _, pool := range cfg.Pools {
-		declared, err := components.NewMachinePool(ctx, &components.MachinePoolArgs{
+func (p *platform) rootOfTrust() (err error) {
+	p.trust, err = components.NewTrust(p.ctx, namespace, &components.TrustArgs{
+		File: filepath.Join(".ca", p.ctx.Stack()+".pem"),
+		Root: p.cfg.Generations.Root, MachineRoot: p.cfg.Generations.MachineRoot,
+	})
+	return err
+}
+
+func (p *platform) privateNetwork() (err error) {
+	p.network, err = components.NewNetwork(p.ctx, namespace, components.NetworkArgs{
+		Location: p.cfg.Location, Range: p.cfg.Network, Subnets: p.cfg.subnets(), Labels: p.labels,
+	})
+	return err
+}
+
+// machines declares the pools, in the order of the configuration.
+func (p *platform) machines() error {
+	for _, pool := range p.cfg.Pools {
+		declared, err := components.NewMachinePool(p.ctx, &components.MachinePoolArgs{
 			Name:       pool.Name,
 			Machines:   pool.peers(),
 			Roles:      pool.Roles,
 			NodePool:   pool.NodePool,
 			Meta:       pool.Meta,
 			ServerType: pool.Type,
-			Image:      cfg.Image,
-			Location:   cfg.Location,
-			Operators:  cfg.Operators,
+			Image:      p.cfg.Image,
+			Location:   p.cfg.Location,
+			Operators:  p.cfg.Operators,
 			Open:       pool.Open,
-			Labels:     labels,
-			Network:    network,
-			Trust:      trust,
-			Cluster:    cfg.cluster(),
+			Labels:     p.labels,
+			Network:    p.network,
+			Trust:      p.trust,
+			Cluster:    p.cfg.cluster(),
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		pools = append(pools, declared)
+		p.pools = append(p.pools, declared)
 	}
-	return pools, nil
+	return nil
 }
 
-// cluster is what all machines have in common, but for the root certificate, which is not known yet.
+func (p *platform) vaultServers() (err error) {
+	p.vault, err = components.NewVault(p.ctx, "vault", &components.VaultArgs{
+		Machines: components.With(p.pools, machine.RoleVault), Trust: p.trust, Site: p.network.Site(), AutoSeal: p.cfg.Seal != nil,
+	}, p.own)
+	return err
+}
+
+func (p *platform) certificates() error {
+	_, err := components.NewPKI(p.ctx, "pki", &components.PKIArgs{
+		Vault: p.vault, Trust: p.trust, Datacenter: p.cfg.Location, Region: p.cfg.Region,
+		Lifetime: p.cfg.Lifetimes.Certificate, Generation: p.cfg.Generations.Intermediates,
+	})
+	return err
+}
+
+func (p *platform) machineLogins() error {
+	_, err := components.NewMachineLogin(p.ctx, "approle", &components.MachineLoginArgs{
+		Vault: p.vault, Pools: p.pools, TTL: p.cfg.Lifetimes.Login, MaxTTL: p.cfg.Lifetimes.TokenMax,
+	})
+	return err
+}
+
+func (p *platform) consulServers() (err error) {
+	p.consul, err = components.NewConsul(p.ctx, "consul", &components.ConsulArgs{
+		Machines: components.With(p.pools, machine.RoleConsulServer), Pools: p.pools,
+		Vault: p.vault, Trust: p.trust, Site: p.network.Site(),
+		TokenTTL: p.cfg.Lifetimes.Token, TokenMaxTTL: p.cfg.Lifetimes.TokenMax,
+		GossipGeneration: p.cfg.Generations.ConsulGossip, EngineGeneration: p.cfg.Generations.ConsulEngine,
+	}, p.own)
+	return err
+}
+
+func (p *platform) nomadServers() (err error) {
+	p.nomad, err = components.NewNomad(p.ctx, "nomad", &components.NomadArgs{
+		Machines: components.With(p.pools, machine.RoleNomadServer), NodePools: p.cfg.nodePools(), Region: p.cfg.Region,
+		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: p.network.Site(),
+		GossipGeneration: p.cfg.Generations.NomadGossip, EngineGeneration: p.cfg.Generations.NomadEngine,
+	}, p.own)
+	return err
+}
+
+func (p *platform) workloadLogins() error {
+	_, err := components.NewWorkloadIdentity(p.ctx, "workloads", &components.WorkloadIdentityArgs{
+		Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Period: p.cfg.Lifetimes.Workload,
+	})
+	return err
+}
+
+func (p *platform) memberships() error {
+	_, err := components.NewFleet(p.ctx, "fleet", &components.FleetArgs{
+		Pools: p.pools, Region: p.cfg.Region, Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust,
+		Site: p.network.Site(), Patience: p.cfg.Patience,
+	}, p.own)
+	return err
+}
+
+// export publishes what a person or a pipeline needs to use the platform.
+func (p *platform) export() {
+	addresses := pulumi.StringMap{}
+	for _, pool := range p.pools {
+		for _, m := range pool.Machines {
+			addresses[m.Name] = m.Public
+		}
+	}
+	p.ctx.Export("machines", addresses)
+	p.ctx.Export("caCertificate", p.trust.Bundle)
+	p.ctx.Export("caFile", p.trust.File)
+	p.ctx.Export("vaultAddress", p.vault.Address)
+	p.ctx.Export("vaultToken", p.vault.RootToken)
+	p.ctx.Export("consulAddress", p.consul.Address)
+	p.ctx.Export("consulToken", p.consul.Token)
+	p.ctx.Export("nomadAddress", p.nomad.Address)
+	p.ctx.Export("nomadToken", p.nomad.Token)
+}
+
+// cluster is what all machines have in common, without the root certificate: that becomes known during the update.
 func (c *Config) cluster() machine.Cluster {
 	cluster := machine.Cluster{
 		Datacenter:    c.Location,
@@ -201,7 +241,7 @@ func (c *Config) subnets() map[string]netip.Prefix {
 	return subnets
 }
 
-// nodePools are the Nomad node pools that have to be created: Nomad has the pool "default" itself.
+// nodePools are the Nomad node pools to create. Nomad always has the pool "default".
 func (c *Config) nodePools() []string {
 	var names []string
 	for _, pool := range c.Pools {

@@ -1,0 +1,109 @@
+package infra
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hashistack/internal/machine"
+)
+
+// These are the rules between several keys. Their sentences stand among the keys, in settings.go.
+
+func (c *Config) bridgeOutside(broken report) {
+	if ipv4Network.test(c.Network) != nil || ipv4Network.test(c.BridgeNetwork) != nil {
+		return
+	}
+	if c.Network.Overlaps(c.BridgeNetwork) {
+		broken("bridgeNetwork", "%s overlaps network %s: choose one outside of it", c.BridgeNetwork, c.Network)
+	}
+}
+
+func (c *Config) subnetsInside(broken report) {
+	for i, pool := range c.Pools {
+		if ipv4Network.test(pool.Subnet) != nil {
+			continue
+		}
+		path := fmt.Sprintf("pools[%d].subnet", i)
+		if c.Network.IsValid() && (!c.Network.Overlaps(pool.Subnet) || pool.Subnet.Bits() < c.Network.Bits()) {
+			broken(path, "%s is not part of network %s", pool.Subnet, c.Network)
+		}
+		if roomForPool.test(pool.Subnet) != nil {
+			continue
+		}
+		for j, other := range c.Pools[:i] {
+			if other.Subnet.IsValid() && other.Subnet.Overlaps(pool.Subnet) {
+				broken(path, "%s overlaps pools[%d].subnet %s: give each pool a subnet of its own", pool.Subnet, j, other.Subnet)
+			}
+		}
+	}
+}
+
+// quorums is checked before the pools' own limits: for a pool with a quorum, "1, 3 or 5" is a better answer to a count of
+// 12 than "use several pools".
+func (c *Config) quorums(broken report) {
+	owners := map[machine.Role]string{}
+	for i, pool := range c.Pools {
+		for j, role := range pool.Roles {
+			switch {
+			case !slices.Contains(machine.QuorumRoles(), role):
+				continue
+			case owners[role] != "":
+				broken(fmt.Sprintf("pools[%d].roles[%d]", i, j), "%s is a role of pool %q already: one pool holds a quorum", role, owners[role])
+			case !slices.Contains([]int{1, 3, 5}, pool.Count):
+				broken(fmt.Sprintf("pools[%d].count", i),
+					"must be 1, 3 or 5 with role %s, got %d: an even number tolerates no more failures than the odd one below it", role, pool.Count)
+			}
+			owners[role] = pool.Name
+		}
+	}
+	for _, role := range machine.QuorumRoles() {
+		if owners[role] == "" && len(c.Pools) > 0 {
+			broken("pools", "no pool has the role %s: add it to one of them", role)
+		}
+	}
+}
+
+func (c *Config) poolNames(broken report) {
+	for i, pool := range c.Pools {
+		for j, other := range c.Pools[:i] {
+			if strings.HasPrefix(pool.Name+"-", other.Name+"-") || strings.HasPrefix(other.Name+"-", pool.Name+"-") {
+				// Consul's rules match names by prefix: what one pool may do, the other could then do as well.
+				broken(fmt.Sprintf("pools[%d].name", i), "%q begins like pools[%d].name, %q: choose names of which none begins with another",
+					pool.Name, j, other.Name)
+			}
+		}
+	}
+}
+
+// tokenWithinLogin lets consul-template notice in time that tokens have ended. It notices at the latest when it renews them,
+// after a third of their life. A login that is no longer renewed lives on for at least a third of its own.
+func (l *Lifetimes) tokenWithinLogin(broken report) {
+	if l.Token > l.Login {
+		broken("token", "%s is longer than lifetimes.login, %s: Consul tokens end with the login they were issued to, "+
+			"and would be replaced too late; choose a shorter one, or a longer login", l.Token, l.Login)
+	}
+}
+
+func (l *Lifetimes) renewable(broken report) {
+	const longer = "%s is longer than lifetimes.tokenMax, %s, up to which a token can be renewed: choose a shorter one, or a longer tokenMax"
+	if l.Login > l.TokenMax {
+		broken("login", longer, l.Login, l.TokenMax)
+	}
+	if l.Token > l.TokenMax {
+		broken("token", longer, l.Token, l.TokenMax)
+	}
+}
+
+func (g *Generations) rootsInStep(broken report) {
+	switch {
+	case g.Root < 1 || g.MachineRoot < 1:
+	case g.MachineRoot > g.Root:
+		broken("machineRoot", "must not be greater than generations.root, %d, got %d: there is no such root; "+
+			"raise root first, and machineRoot once all certificates have been renewed", g.Root, g.MachineRoot)
+	case g.MachineRoot < g.Root-1:
+		broken("machineRoot", "must be generations.root, %d, or the one before it, got %d: machines would not be able to "+
+			"verify what root %d signs; set root to %d until machineRoot is %d and the machines are replaced",
+			g.Root, g.MachineRoot, g.Root, g.MachineRoot+1, g.MachineRoot+1)
+	}
+}
