@@ -144,8 +144,8 @@ func byPath(a, b string) int { return slices.Compare(strings.Split(a, "/"), stri
 
 // rootfs are the files of the part's rootfs/.
 func (p Part) rootfs() ([]File, error) {
-	if _, err := fs.Stat(p.FS, "rootfs"); err != nil {
-		return nil, nil //nolint:nilerr // a part need not have one
+	if !p.holds("rootfs") {
+		return nil, nil
 	}
 	var files []File
 	err := fs.WalkDir(p.FS, "rootfs", func(name string, entry fs.DirEntry, err error) error {

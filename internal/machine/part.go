@@ -14,7 +14,7 @@ import (
 //	templates/  files that consul-template writes on the machine from what Vault gives it
 //	policies/   vault.hcl: what the part's machines may do in Vault; consul/<token>.hcl: what each of its tokens may do
 //
-// Everything but part.go is optional. The table in package parts says which machines have which parts.
+// Everything but part.go is optional, and so is FS. The table in package parts says which machines have which parts.
 type Part struct {
 	Name string // of the folder
 	FS   fs.FS  // the folder's rootfs/, templates/ and policies/
@@ -25,6 +25,8 @@ type Part struct {
 	Certificates []Certificate
 	// Tokens are the Consul tokens that machines with the part are given. Vault's Consul engine gets a role for each.
 	Tokens []Token
+	// Announces are services that the machine's Consul agent registers with its own token. The token's policy lists them.
+	Announces []Announcement
 	// APIs are reached from the operators' networks. The cloud's firewall opens them on machines with the part.
 	APIs []API
 	// FirstCertificate names what the part listens as before Vault can issue certificates; nil if it can wait. The root
@@ -54,6 +56,12 @@ func (t Token) Role(pool string) string {
 		return t.Name + "-" + pool
 	}
 	return t.Name
+}
+
+// Announcement is a service that the Consul agent of each machine may register.
+type Announcement struct {
+	Name string
+	Why  string // a comment in the policy, without its full stop
 }
 
 // API is a port that operators reach.

@@ -46,7 +46,7 @@ func (parts Parts) Tokens(pool string) ([]PoolToken, error) {
 	var all []PoolToken
 	for _, part := range parts {
 		for _, token := range part.Tokens {
-			policy, err := part.policy("consul/"+token.Name+".hcl", pool)
+			policy, err := part.policy("consul/"+token.Name+".hcl", pool, parts)
 			if err != nil {
 				return nil, err
 			}
@@ -54,6 +54,23 @@ func (parts Parts) Tokens(pool string) ([]PoolToken, error) {
 		}
 	}
 	return all, nil
+}
+
+func (parts Parts) announced() []Announcement {
+	var all []Announcement
+	for _, part := range parts {
+		all = append(all, part.Announces...)
+	}
+	return all
+}
+
+// holds tells whether the part's folder has a file or a folder.
+func (p Part) holds(name string) bool {
+	if p.FS == nil {
+		return false
+	}
+	_, err := fs.Stat(p.FS, name)
+	return err == nil
 }
 
 // PoolToken is a Consul token of a pool's machines: a role of Vault's Consul engine, and the policy in Consul that its tokens
@@ -67,10 +84,10 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 	var policies []string
 	for _, part := range sorted {
 		const file = "vault.hcl"
-		if _, err := fs.Stat(part.FS, "policies/"+file); err != nil {
+		if !part.holds("policies/" + file) {
 			continue // it needs nothing of Vault
 		}
-		policy, err := part.policy(file, pool)
+		policy, err := part.policy(file, pool, parts)
 		if err != nil {
 			return "", err
 		}
@@ -86,9 +103,10 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 //	creds TOKEN      the path that issues one of the part's Consul tokens
 //	gossip PRODUCT   the path of a product's gossip key
 //	lock             the prefix of the lock that Nomad's servers restart under
+//	announced        the services that agents register with their own token
 //
 // A part can name its own certificates and tokens only, so a policy cannot grant what the part does not declare.
-func (p Part) policy(file, pool string) (string, error) {
+func (p Part) policy(file, pool string, all Parts) (string, error) {
 	parsed, err := template.New(file[strings.LastIndex(file, "/")+1:]).Delims("[[", "]]").Funcs(template.FuncMap{
 		"pool": func() string { return pool },
 		"issue": func(authority, role string) (string, error) {
@@ -114,7 +132,8 @@ func (p Part) policy(file, pool string) (string, error) {
 			}
 			return names.PlatformData(secret), nil
 		},
-		"lock": func() string { return names.NomadRestartLock },
+		"lock":      func() string { return names.NomadRestartLock },
+		"announced": all.announced,
 	}).ParseFS(p.FS, "policies/"+file)
 	if err != nil {
 		return "", fmt.Errorf("read policy %s of part %s: %w", file, p.Name, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts/access"
 	"hashistack/internal/names"
 	"hashistack/internal/policytest"
 )
@@ -31,8 +32,11 @@ func TestPoliciesUseWordsThatTheirProductKnows(t *testing.T) {
 				policytest.Check(t, "consul", token.Role, token.Policy)
 			}
 			// Every file is one that a machine's policy or a token is made of.
-			files, err := fs.Glob(part.FS, "policies/consul/*.hcl")
-			require.NoError(t, err)
+			var files []string
+			if part.FS != nil {
+				files, err = fs.Glob(part.FS, "policies/consul/*.hcl")
+				require.NoError(t, err)
+			}
 			assert.Len(t, files, len(part.Tokens), "policies of tokens: %v", files)
 			for _, token := range part.Tokens {
 				assert.Contains(t, files, path.Join("policies/consul", token.Name+".hcl"))
@@ -164,4 +168,39 @@ func TestMachinePolicyDoesNotDependOnTheOrderOfRoles(t *testing.T) {
 	other, err := Of(roles).VaultPolicy("pool")
 	require.NoError(t, err)
 	assert.Equal(t, one, other)
+}
+
+// What an agent registers with its own token is what the token's policy lets it register.
+func TestAgentsMayRegisterWhatIsAnnounced(t *testing.T) {
+	var want, got []string
+	for _, part := range All() {
+		for _, announced := range part.Announces {
+			want = append(want, announced.Name)
+		}
+	}
+	tokens, err := All().Tokens("pool")
+	require.NoError(t, err)
+	i := slices.IndexFunc(tokens, func(token machine.PoolToken) bool { return token.Role == access.AgentToken.Role("pool") })
+	require.GreaterOrEqual(t, i, 0)
+	for _, block := range policytest.Parse(t, "agent.hcl", tokens[i].Policy).Blocks {
+		if block.Type == "service" {
+			got = append(got, block.Labels[0])
+		}
+	}
+	assert.ElementsMatch(t, want, got)
+	// And it is what machines do register with that token.
+	for _, k := range kinds(t) {
+		var registered []string
+		for _, part := range k.parts() {
+			if part.On == nil {
+				continue
+			}
+			for _, service := range part.On(k.Cluster, k.Machine).Services {
+				if service.Token == access.TokenInJSON(access.AgentToken, k.Machine) {
+					registered = append(registered, service.Name)
+				}
+			}
+		}
+		assert.Subset(t, want, registered)
+	}
 }

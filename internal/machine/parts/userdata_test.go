@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"flag"
+	"fmt"
 	"io"
 	"maps"
 	"net/netip"
@@ -112,9 +113,10 @@ func golden(t *testing.T, name, got string) {
 	assert.Equal(t, read(t, name), got, "differs from %s: if that is meant, run the test with -update", name)
 }
 
-// The golden file shows the files of each kind of machine as they are on its disk, before compression.
+// The golden file shows where each file of a machine comes from, and the files of each kind of machine as they are on its
+// disk, before compression.
 func TestUserDataGolden(t *testing.T) {
-	archive := &txtar.Archive{}
+	archive := &txtar.Archive{Files: []txtar.File{{Name: "files", Data: []byte(origins(t))}}}
 	all := kinds(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		text, err := all[name].config(t).YAML()
@@ -122,6 +124,20 @@ func TestUserDataGolden(t *testing.T) {
 		archive.Files = append(archive.Files, txtar.File{Name: name + ".yaml", Data: text})
 	}
 	golden(t, "machines.txtar", string(txtar.Format(archive)))
+}
+
+// origins says of every file of any machine which part it comes from, and how it is made.
+func origins(t *testing.T) string {
+	t.Helper()
+	lines := map[string]bool{}
+	for _, k := range kinds(t) {
+		files, err := k.parts().Files(k.Cluster, k.Machine)
+		require.NoError(t, err)
+		for _, file := range files {
+			lines[fmt.Sprintf("%-62s %-12s %s\n", file.Path, file.Part, file.Origin)] = true
+		}
+	}
+	return strings.Join(slices.Sorted(maps.Keys(lines)), "")
 }
 
 // What is sent is what the golden files show, and small enough to leave room for growth.

@@ -17,7 +17,10 @@ import (
 var files embed.FS
 
 // Part is on every machine.
-var Part = machine.Part{Name: "access", FS: files, On: on}
+var Part = machine.Part{
+	Name: "access", FS: files, On: on,
+	Announces: []machine.Announcement{{Name: "credentials", Why: "Whether its machine's credentials are renewed in time"}},
+}
 
 const (
 	vaultAgentDir = "/etc/vault-agent.d/"

@@ -10,12 +10,12 @@ agent_prefix "[[ pool ]]-" {
   policy = "write"
 }
 
-# Whether its machine's credentials are renewed in time.
-service "credentials" {
+[[ range announced ]]# [[ .Why ]].
+service "[[ .Name ]]" {
   policy = "write"
 }
 
-# To tell which of the services it knows are still in the catalog.
+[[ end ]]# To tell which of the services it knows are still in the catalog.
 service_prefix "" {
   policy = "read"
 }
