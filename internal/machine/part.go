@@ -47,7 +47,8 @@ type Certificate struct {
 // Token is a Consul ACL token that Vault issues and consul-template keeps fresh. Its policy is policies/consul/<Name>.hcl.
 type Token struct {
 	Name    string
-	PerPool bool // each pool has a role and a policy of its own, named after the pool
+	PerPool bool   // each pool has a role and a policy of its own, named after the pool
+	Why     string // a comment in the machines' policy in Vault, without its full stop; empty: none
 }
 
 // Role is the name of the engine's role, and of the policy in Consul, for machines of a pool.

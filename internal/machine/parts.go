@@ -56,6 +56,19 @@ func (parts Parts) Tokens(pool string) ([]PoolToken, error) {
 	return all, nil
 }
 
+// readTokens are the paths of a Vault policy that issue the part's Consul tokens.
+func (p Part) readTokens(pool string) string {
+	var paths []string
+	for _, token := range p.Tokens {
+		comment := ""
+		if token.Why != "" {
+			comment = "# " + token.Why + ".\n"
+		}
+		paths = append(paths, fmt.Sprintf("%spath %q {\n  capabilities = [\"read\"]\n}", comment, names.ConsulCreds(token.Role(pool))))
+	}
+	return strings.Join(paths, "\n\n")
+}
+
 func (parts Parts) announced() []Announcement {
 	var all []Announcement
 	for _, part := range parts {
@@ -100,12 +113,12 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 //
 //	pool             the name of the machine's pool
 //	issue AUTHORITY ROLE   the path that issues one of the part's certificates
-//	creds TOKEN      the path that issues one of the part's Consul tokens
+//	tokens           what lets machines get the part's Consul tokens
 //	gossip PRODUCT   the path of a product's gossip key
 //	lock             the prefix of the lock that Nomad's servers restart under
 //	announced        the services that agents register with their own token
 //
-// A part can name its own certificates and tokens only, so a policy cannot grant what the part does not declare.
+// A part can name its own certificates only, so a policy cannot grant what the part does not declare.
 func (p Part) policy(file, pool string, all Parts) (string, error) {
 	parsed, err := template.New(file[strings.LastIndex(file, "/")+1:]).Delims("[[", "]]").Funcs(template.FuncMap{
 		"pool": func() string { return pool },
@@ -117,14 +130,7 @@ func (p Part) policy(file, pool string, all Parts) (string, error) {
 			}
 			return "", fmt.Errorf("the part declares no certificate %s of %s", role, authority)
 		},
-		"creds": func(name string) (string, error) {
-			for _, token := range p.Tokens {
-				if token.Name == name {
-					return names.ConsulCreds(token.Role(pool)), nil
-				}
-			}
-			return "", fmt.Errorf("the part declares no token %s", name)
-		},
+		"tokens": func() string { return p.readTokens(pool) },
 		"gossip": func(product string) (string, error) {
 			secret, ok := map[string]string{"consul": names.GossipConsul, "nomad": names.GossipNomad}[product]
 			if !ok {

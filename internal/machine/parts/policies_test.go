@@ -70,7 +70,6 @@ func TestPartsMayGetWhatTheyDeclare(t *testing.T) {
 
 func TestAPolicyNamesOnlyWhatItsPartDeclares(t *testing.T) {
 	for text, want := range map[string]string{
-		`path "[[ creds "dns" ]]" {}`:                "declares no token dns",
 		`path "[[ issue "pki-vault" "server" ]]" {}`: "declares no certificate server of pki-vault",
 		`path "[[ gossip "vault" ]]" {}`:             "no gossip key of vault",
 	} {

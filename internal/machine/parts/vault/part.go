@@ -31,7 +31,9 @@ var certificate = machine.Certificate{
 }
 
 // registrationToken is what the machine's Consul agent announces Vault with.
-var registrationToken = machine.Token{Name: "registration"}
+var registrationToken = machine.Token{
+	Name: "registration", Why: "The token with which its Consul agent announces Vault",
+}
 
 // issuedBundle is where the certificate from Vault arrives; install-vault-certificate puts it in place.
 const issuedBundle = "/var/lib/consul-template/vault.pem"

@@ -7,10 +7,4 @@ path "[[ gossip "consul" ]]" {
   capabilities = ["read"]
 }
 
-path "[[ creds "agent" ]]" {
-  capabilities = ["read"]
-}
-
-path "[[ creds "dns" ]]" {
-  capabilities = ["read"]
-}
+[[ tokens ]]

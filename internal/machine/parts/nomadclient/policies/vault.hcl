@@ -4,6 +4,4 @@ path "[[ issue "pki-nomad" "client" ]]" {
   capabilities = ["create", "update"]
 }
 
-path "[[ creds "nomad-client" ]]" {
-  capabilities = ["read"]
-}
+[[ tokens ]]

@@ -8,6 +8,4 @@ path "[[ gossip "nomad" ]]" {
   capabilities = ["read"]
 }
 
-path "[[ creds "nomad-server" ]]" {
-  capabilities = ["read"]
-}
+[[ tokens ]]

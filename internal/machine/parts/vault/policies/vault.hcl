@@ -5,7 +5,4 @@ path "[[ issue "pki-vault" "server" ]]" {
   capabilities = ["create", "update"]
 }
 
-# The token with which its Consul agent announces Vault.
-path "[[ creds "registration" ]]" {
-  capabilities = ["read"]
-}
+[[ tokens ]]
