@@ -17,6 +17,7 @@ type Template struct {
 	Name        string // of the template on the machine
 	FS          fs.FS  // that has templates/<File>
 	File        string
+	Text        string // in place of a file, for a line or two
 	Data        any // or a FromAll that returns it
 	Destination string
 	Owner       string   // user, and group of the same name
@@ -28,16 +29,22 @@ func (t Template) Source() string { return "/etc/consul-template.d/" + t.Name + 
 
 // render fills in what is known now.
 func (t Template) render(data any) (string, error) {
-	parsed, err := template.New(t.File).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
+	parsed := template.New(t.File).Delims("[[", "]]").Option("missingkey=error").Funcs(template.FuncMap{
 		"quote": strconv.Quote,
 		"join":  func(s []string) string { return strings.Join(s, ",") },
 		"json": func(config any) (string, error) {
 			text, err := agentconfig.JSON(config)
 			return strings.TrimSuffix(text, "\n"), err
 		},
-	}).ParseFS(t.FS, path.Join("templates", t.File))
+	})
+	var err error
+	if t.Text != "" {
+		_, err = parsed.Parse(t.Text)
+	} else {
+		_, err = parsed.ParseFS(t.FS, path.Join("templates", t.File))
+	}
 	if err != nil {
-		return "", fmt.Errorf("parse template %s: %w", t.File, err)
+		return "", fmt.Errorf("parse template of %s: %w", t.Source(), err)
 	}
 	var b strings.Builder
 	if err := parsed.Execute(&b, data); err != nil {

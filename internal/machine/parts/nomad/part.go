@@ -13,7 +13,7 @@ import (
 	"hashistack/internal/names"
 )
 
-//go:embed all:rootfs templates
+//go:embed all:rootfs
 var files embed.FS
 
 // Part is on machines with a Nomad role.
@@ -68,7 +68,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Templates: []machine.Template{
 			bundle.Template(c, m),
 			{
-				Name: "nomad-consul", FS: files, File: "nomad-consul.ctmpl",
+				Name: "nomad-consul", Text: consulToken,
 				Data:        access.Secret{Path: names.ConsulCreds(token.Role(m.Pool))},
 				Destination: names.NomadDir + "consul.json", Owner: Owner(m), Command: []string{names.Apply, "nomad", restart},
 			},
@@ -76,6 +76,12 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Units: []machine.Unit{{Name: "nomad.service"}},
 	}
 }
+
+// consulToken is the part of the agent's configuration that holds its Consul token.
+const consulToken = `{{ with secret [[ quote .Path ]] -}}
+{"consul": [{"token": {{ .Data.token | toJSON }}}]}
+{{- end }}
+`
 
 func agent(c machine.Cluster, m machine.Machine) agentconfig.Nomad {
 	private := m.Private.String()
