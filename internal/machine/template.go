@@ -18,7 +18,7 @@ type Template struct {
 	FS          fs.FS  // that has templates/<File>
 	File        string
 	Text        string // in place of a file, for a line or two
-	Data        any // or a FromAll that returns it
+	Data        any    // or a FromAll that returns it
 	Destination string
 	Owner       string   // user, and group of the same name
 	Command     []string // run when the file has changed

@@ -113,15 +113,19 @@ func golden(t *testing.T, name, got string) {
 	assert.Equal(t, read(t, name), got, "differs from %s: if that is meant, run the test with -update", name)
 }
 
-// The golden file shows where each file of a machine comes from, and the files of each kind of machine as they are on its
-// disk, before compression.
+// The golden file shows where each file of a machine comes from, and of each kind of machine the files as they are on its
+// disk, before compression, and the policy in Vault.
 func TestUserDataGolden(t *testing.T) {
 	archive := &txtar.Archive{Files: []txtar.File{{Name: "files", Data: []byte(origins(t))}}}
 	all := kinds(t)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		text, err := all[name].config(t).YAML()
 		require.NoError(t, err)
-		archive.Files = append(archive.Files, txtar.File{Name: name + ".yaml", Data: text})
+		policy, err := all[name].parts().VaultPolicy(all[name].Pool)
+		require.NoError(t, err)
+		archive.Files = append(archive.Files,
+			txtar.File{Name: name + ".yaml", Data: text},
+			txtar.File{Name: name + ".hcl", Data: []byte(policy)})
 	}
 	golden(t, "machines.txtar", string(txtar.Format(archive)))
 }
