@@ -29,6 +29,7 @@ func TestEveryResourceDescendsFromItsComponent(t *testing.T) {
 		}
 		children[declared.Parent] = append(children[declared.Parent], declared)
 	}
+	tokens := tokenPolicies(t)
 	var tree []string
 	for _, component := range p.Resources() {
 		if !strings.HasPrefix(component.Type, typePrefix) {
@@ -36,9 +37,16 @@ func TestEveryResourceDescendsFromItsComponent(t *testing.T) {
 			continue
 		}
 		tree = append(tree, component.Type+" "+component.Name)
+		var lines []string
 		for _, child := range children[component.URN] {
-			tree = append(tree, "  "+child.Type+" "+child.Name)
+			name := child.Name
+			if _, machines := tokens[strings.TrimPrefix(name, "consul-")]; machines && slices.Contains([]string{consulPolicy, consulRole}, child.Type) {
+				name = "of each token of machines" // the parts of machines say which they are
+			}
+			lines = append(lines, "  "+child.Type+" "+name)
 		}
+		slices.Sort(lines)
+		tree = append(tree, slices.Compact(lines)...)
 		delete(children, component.URN)
 	}
 	assertGolden(t, "resources.txt", sortedTree(tree))
