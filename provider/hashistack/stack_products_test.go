@@ -70,20 +70,20 @@ func program(ca rig.Authority, vault, consul, nomad []*rig.Product) pulumi.RunFu
 	}
 }
 
-// The provider as Pulumi runs it, from source, with real products: no secret in the exported state or on the screen,
-// no change without a reason.
-func TestStack(t *testing.T) {
-	ca := rig.NewAuthority(t)
-	vault, consul, nomad := rig.StartVault(t, ca, 1, nil), rig.StartConsul(t, ca, 1), rig.StartNomad(t, ca, 1)
+// testStack is a stack of a program, with the provider as Pulumi runs it.
+type testStack struct {
+	auto.Stack
+	home string
+}
 
-	bin, err := filepath.Abs("../../.tools/bin")
-	require.NoError(t, err)
+func newStack(t *testing.T, program pulumi.RunFunc) testStack {
+	t.Helper()
 	source, err := filepath.Abs("..")
 	require.NoError(t, err)
-	t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	t.Setenv("PATH", rig.Tools(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	home, backend := t.TempDir(), t.TempDir()
 	// The default provider of a package takes over the configuration of that name, and the project has the same name.
-	stack, err := auto.UpsertStackInlineSource(t.Context(), "test", "hashistack", program(ca, vault, consul, nomad),
+	stack, err := auto.UpsertStackInlineSource(t.Context(), "test", "hashistack", program,
 		auto.PulumiHome(home), auto.WorkDir(t.TempDir()), auto.SecretsProvider("passphrase"),
 		auto.EnvVars(map[string]string{
 			"PULUMI_CONFIG_PASSPHRASE": "test", "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -96,6 +96,27 @@ func TestStack(t *testing.T) {
 			Plugins: &workspace.Plugins{Providers: []workspace.PluginOptions{{Name: "hashistack", Path: source}}},
 		}))
 	require.NoError(t, err)
+	return testStack{stack, home}
+}
+
+// exported is what `pulumi stack export` shows. The automation API's own Export asks for the secrets.
+func (s testStack) exported(t *testing.T) []byte {
+	t.Helper()
+	export := exec.Command(filepath.Join(rig.Tools(t), "pulumi"), "stack", "export", "--stack", "test")
+	export.Dir = s.Workspace().WorkDir()
+	export.Env = append(os.Environ(), "PULUMI_HOME="+s.home, "PULUMI_CONFIG_PASSPHRASE=test")
+	state, err := export.Output()
+	require.NoError(t, err)
+	return state
+}
+
+// The provider as Pulumi runs it, from source, with real products: no secret in the exported state or on the screen,
+// no change without a reason.
+func TestStack(t *testing.T) {
+	ca := rig.NewAuthority(t)
+	vault, consul, nomad := rig.StartVault(t, ca, 1, nil), rig.StartConsul(t, ca, 1), rig.StartNomad(t, ca, 1)
+
+	stack := newStack(t, program(ca, vault, consul, nomad))
 	require.NoError(t, stack.SetConfigWithOptions(t.Context(), "hashistack:pools[0].name", auto.ConfigValue{Value: "server"}, &auto.ConfigOptions{Path: true}))
 
 	var screen bytes.Buffer
@@ -115,12 +136,7 @@ func TestStack(t *testing.T) {
 	}
 	require.Len(t, secrets, 8)
 
-	// What `pulumi stack export` shows. The automation API's own Export asks for the secrets.
-	export := exec.Command(filepath.Join(bin, "pulumi"), "stack", "export", "--stack", "test")
-	export.Dir = stack.Workspace().WorkDir()
-	export.Env = append(os.Environ(), "PULUMI_HOME="+home, "PULUMI_CONFIG_PASSPHRASE=test")
-	state, err := export.Output()
-	require.NoError(t, err)
+	state := stack.exported(t)
 	// Without NotContains: when that fails, it prints what it searched, and so the secrets.
 	for i, secret := range secrets {
 		assert.False(t, bytes.Contains(state, []byte(secret)), "secret %d is in the exported state", i)
