@@ -104,7 +104,7 @@ func TestConsulBootstrapWaitsForVoters(t *testing.T) {
 	assert.Regexp(t, `timed out after 8s: want Consul to have a leader and 3 peers, got: server-1 \(https://127.0.0.1:\d+\): leader 127.0.0.1:\d+ and 1 of 3 peers`, err.Error())
 }
 
-// A machine in the place of another may boot for a while. Whoever talks to it next has to find it.
+// A new machine may boot for a while. The update waits for it, so that whatever talks to it next finds it.
 func TestConsulBootstrapWaitsForNewMachines(t *testing.T) {
 	t.Parallel()
 	ca := rig.NewAuthority(t)
@@ -131,7 +131,9 @@ func TestConsulBootstrapWaitsForNewMachines(t *testing.T) {
 	go func() { waited <- update(replaced) }()
 	servers[2].Restart(t, false)
 	require.NoError(t, <-waited)
-	_, err = acl.Self(t.Context(), cluster.Node{Name: "server-3", Address: servers[2].Address}, ca.PEM, rig.Secret)
+	server, err := acl.Consul(cluster.Node{Name: "server-3", Address: servers[2].Address}, ca.PEM, rig.Secret)
+	require.NoError(t, err)
+	_, err = server.Self(t.Context())
 	require.NoError(t, err, "at once")
 }
 

@@ -9,32 +9,26 @@ import (
 // ManagementPolicy is for tests: they play Consul.
 const ManagementPolicy = managementPolicy
 
-// Unhealthy asks a server which servers are not healthy.
-type Unhealthy func(ctx context.Context, node cluster.Node, caPem, secret string) ([]string, error)
+// Server is a server as the resources ask it.
+type Server struct{ server }
 
-// UnhealthyConsul asks a Consul server.
-func UnhealthyConsul(ctx context.Context, node cluster.Node, caPem, secret string) ([]string, error) {
+// Connect makes the client of one server.
+type Connect func(node cluster.Node, caPem, secret string) (Server, error)
+
+// Consul makes the client of a Consul server.
+func Consul(node cluster.Node, caPem, secret string) (Server, error) {
 	server, err := connectConsul(node, caPem, secret)
-	if err != nil {
-		return nil, err
-	}
-	return server.unhealthy(ctx)
+	return Server{server}, err
 }
 
-// UnhealthyNomad asks a Nomad server.
-func UnhealthyNomad(ctx context.Context, node cluster.Node, caPem, secret string) ([]string, error) {
+// Nomad makes the client of a Nomad server.
+func Nomad(node cluster.Node, caPem, secret string) (Server, error) {
 	server, err := connectNomad(node, caPem, secret)
-	if err != nil {
-		return nil, err
-	}
-	return server.unhealthy(ctx)
+	return Server{server}, err
 }
 
-// Self asks a Consul server whose token it was given.
-func Self(ctx context.Context, node cluster.Node, caPem, secret string) (string, error) {
-	server, err := connectConsul(node, caPem, secret)
-	if err != nil {
-		return "", err
-	}
-	return server.self(ctx)
-}
+// Unhealthy names the servers that are not healthy.
+func (s Server) Unhealthy(ctx context.Context) ([]string, error) { return s.unhealthy(ctx) }
+
+// Self is the accessor of the token that the server was given.
+func (s Server) Self(ctx context.Context) (string, error) { return s.self(ctx) }

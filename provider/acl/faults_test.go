@@ -59,9 +59,11 @@ func TestUnhealthyServersAreNamed(t *testing.T) {
 			"Healthy": false, "Servers": []any{map[string]any{"Name": "one", "Healthy": true}, map[string]any{"Name": "two"}},
 		})
 	}))
-	for name, unhealthy := range map[string]acl.Unhealthy{"Consul": acl.UnhealthyConsul, "Nomad": acl.UnhealthyNomad} {
+	for name, connect := range map[string]acl.Connect{"Consul": acl.Consul, "Nomad": acl.Nomad} {
 		t.Run(name, func(t *testing.T) {
-			unhealthy, err := unhealthy(t.Context(), cluster.Node{Name: "server-1", Address: address}, ca.PEM, rig.Secret)
+			server, err := connect(cluster.Node{Name: "server-1", Address: address}, ca.PEM, rig.Secret)
+			require.NoError(t, err)
+			unhealthy, err := server.Unhealthy(t.Context())
 			require.NoError(t, err)
 			assert.Equal(t, []string{"two"}, unhealthy)
 		})

@@ -50,9 +50,10 @@ func TestNomadBootstrapLifecycle(t *testing.T) {
 
 	// Autopilot names a server that is gone.
 	servers[2].Stop(t)
-	first := cluster.Node{Name: "server-1", Address: servers[0].Address}
+	server, err := acl.Nomad(cluster.Node{Name: "server-1", Address: servers[0].Address}, ca.PEM, rig.Secret)
+	require.NoError(t, err)
 	rig.Eventually(t, "autopilot finds the stopped server", func() bool {
-		names, err := acl.UnhealthyNomad(t.Context(), first, ca.PEM, rig.Secret)
+		names, err := server.Unhealthy(t.Context())
 		return err == nil && len(names) == 1 && names[0] == "server-3.global"
 	})
 	assert.Equal(t, created.ID, subject.Read(created, inputs).ID)

@@ -53,7 +53,7 @@ func TestSchema(t *testing.T) {
 	assert.ElementsMatch(t, []string{"hashistack:index:Cluster", "hashistack:index:Node"}, tokens)
 }
 
-// assertSecrets asserts that every secret in the properties is marked as one, however deep, and nothing else is.
+// assertSecrets asserts that every secret in the properties is marked as one, in objects too, and that nothing else is.
 func assertSecrets(t *testing.T, path string, properties property.Map) {
 	t.Helper()
 	for name, value := range properties.All {
@@ -97,7 +97,7 @@ func TestPreview(t *testing.T) {
 	}
 }
 
-// unknown takes the values out of inputs: what a preview has of resources that do not exist yet.
+// unknown takes the values out of inputs. A preview gets such inputs from resources that do not exist yet.
 func unknown(value property.Value, deep bool) property.Value {
 	switch {
 	case deep && value.IsMap():
@@ -187,7 +187,7 @@ func TestDiff(t *testing.T) {
 	}
 }
 
-// Whatever inputs the schema has, now or later: a change of each, and of all that is in it, is a difference.
+// A change of any input in the schema, and of anything in it, is a difference. An input that is added later is tested too.
 func TestEveryInputIsCompared(t *testing.T) {
 	spec := specification(t)
 	// What the valid inputs of the tests leave out.
@@ -219,7 +219,7 @@ func TestEveryInputIsCompared(t *testing.T) {
 	}
 }
 
-// changes are copies of a value, in each of which one thing is another, by the path of that.
+// changes are copies of a value with one change each, by the path of that change.
 func changes(path string, value property.Value) map[string]property.Value {
 	all := map[string]property.Value{}
 	switch {
@@ -245,7 +245,7 @@ func changes(path string, value property.Value) map[string]property.Value {
 	return all
 }
 
-// A further root to trust is no reason to do anything once more: of no resource is it more than an update in place.
+// One more root to trust is an update in place of every resource: nothing has to be done once more.
 func TestAnotherRootReplacesNothing(t *testing.T) {
 	for resourceType, inputs := range rig.Good(t) {
 		t.Run(resourceType, func(t *testing.T) {

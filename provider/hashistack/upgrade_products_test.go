@@ -88,8 +88,8 @@ func properties(t *testing.T, deployment json.RawMessage) (all map[string]any, o
 	return all, ours
 }
 
-// A stack that the version before brought up, in Pulumi's own hands: no difference, and a refresh takes out what is in
-// the state for nothing.
+// Pulumi itself finds no difference in a stack that the version before brought up, and a refresh takes the secrets out of
+// the state that nothing needs.
 func TestStackOfTheVersionBefore(t *testing.T) {
 	ca := rig.NewAuthority(t)
 	stack := newStack(t, member(ca, rig.StartConsul(t, ca, 1)[0]))

@@ -17,8 +17,8 @@ import (
 	"hashistack/provider/internal/rig"
 )
 
-// recorded is what the version of commit 92b9c89 had in the state of a resource, in the form in which Pulumi sends it to a
-// provider, secrets marked. The file was written by that version's own code. It goes with the migrations.
+// recorded is the state of a resource of the version at commit 92b9c89, as Pulumi sends it to a provider, with marks on the
+// secrets. That version's own code has written the file. It can go when the migrations do.
 type recorded struct{ Inputs, Outputs wire }
 
 type wire struct{ property.Map }
@@ -89,7 +89,7 @@ func upgrades(t *testing.T) map[string]upgrade {
 // asToday is what a resource with these inputs has in the state today.
 func (u upgrade) asToday() property.Map { return u.State(u.inputs) }
 
-// The first preview after the upgrade, and the second one, when Pulumi has recorded the new inputs beside the old outputs.
+// This is so in the first preview after the upgrade, and in later ones, when Pulumi has the new inputs beside the old outputs.
 func TestUpgradeChangesNothing(t *testing.T) {
 	for name, u := range upgrades(t) {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestUpgradeChangesNothing(t *testing.T) {
 				assert.False(t, diff.HasChanges, "%v", diff.DetailedDiff)
 				assert.Empty(t, diff.DetailedDiff)
 			}
-			// And yet a change is one.
+			// A real change is still one.
 			diff, err := u.Server.Diff(p.DiffRequest{
 				ID: "r", Urn: u.URN, State: u.before.Outputs.Map, OldInputs: u.before.Inputs.Map, Inputs: checked.Inputs.Set("timeout", property.New("1s")),
 			})
@@ -112,7 +112,7 @@ func TestUpgradeChangesNothing(t *testing.T) {
 	}
 }
 
-// A refresh writes the shape of today, in which no secret is left that the resource does not need, and all are marked.
+// A refresh writes the shape of today. No secret is left in it that the resource does not need, and all are marked.
 func TestRefreshUpgradesTheState(t *testing.T) {
 	for name, u := range upgrades(t) {
 		t.Run(name, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestUpdateUpgradesTheState(t *testing.T) {
 	}
 }
 
-// Resources of the version before are deleted as those of today. Here the machines of the memberships are gone already, so
-// that nobody is asked; TestMachinesTakeTurns deletes one that has to leave.
+// Resources of the version before can be deleted. Here new machines stand in place of the old ones already, so no server is
+// asked; TestMachinesTakeTurns deletes a membership whose machine has to leave.
 func TestDeleteAfterTheUpgrade(t *testing.T) {
 	for name, u := range upgrades(t) {
 		t.Run(name, func(t *testing.T) {
@@ -166,7 +166,7 @@ func TestDeleteAfterTheUpgrade(t *testing.T) {
 	}
 }
 
-// What the version before had recorded of every machine, and what is left of that.
+// The version before recorded the secrets of all clusters for every machine. Those of the machine's own clusters are left.
 func TestAMachineHoldsTheSecretsOfItsClusters(t *testing.T) {
 	for name, held := range map[string][]string{
 		"Membership of a server":                     {"hvs.root", "a2V5", rig.Secret, rig.OtherSecret},
@@ -186,7 +186,7 @@ func TestAMachineHoldsTheSecretsOfItsClusters(t *testing.T) {
 	}
 }
 
-// secretsIn are the texts that are marked as secrets, or are in something that is.
+// secretsIn are the texts that are marked as secrets, or that are part of a secret.
 func secretsIn(value property.Value) (found []string) {
 	switch {
 	case value.IsMap():

@@ -8,15 +8,19 @@ import (
 	"hashistack/provider/internal/cluster"
 )
 
-// HealthyVoters are the healthy voters of each product, as the first of its servers that answers sees them.
-func HealthyVoters(ctx context.Context, vault, consul, nomad cluster.Cluster) (map[string][]string, error) {
-	server := vault.Nodes[0].Name // in all clusters
-	m, err := newMember(State{Args: Args{Machine: server, Region: "global", Vault: &vault, Consul: consul, Nomad: &nomad}})
-	if err != nil {
-		return nil, err
-	}
-	all := map[string][]string{}
-	for _, q := range m.quorums {
+// Observer is a member of all clusters that is asked what they look like.
+type Observer struct{ *member }
+
+// Observe makes an observer of the first of the clusters' servers.
+func Observe(vault, consul, nomad cluster.Cluster) (Observer, error) {
+	m, err := newMember(State{Args: Args{Machine: vault.Nodes[0].Name, Region: "global", Vault: &vault, Consul: consul, Nomad: &nomad}})
+	return Observer{m}, err
+}
+
+// HealthyVoters are those of each product.
+func (o Observer) HealthyVoters(ctx context.Context) (all map[string][]string, err error) {
+	all = map[string][]string{}
+	for _, q := range o.quorums {
 		if all[q.String()], err = q.healthy(ctx); err != nil {
 			return nil, err
 		}

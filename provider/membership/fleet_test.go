@@ -116,7 +116,7 @@ func TestAFewMachinesAtOnce(t *testing.T) {
 	s.running.Wait()
 }
 
-// Nobody waits for a machine that is removed for good: the others of its lane go when their clusters can do without them.
+// No machine waits for one that is removed for good: the others of its lane leave when their clusters can do without them.
 func TestRemovedMachinesAreNotWaitedFor(t *testing.T) {
 	s := newStreet("client-3", "client-4", "client-5")
 	s.send(t.Context())
@@ -127,7 +127,7 @@ func TestRemovedMachinesAreNotWaitedFor(t *testing.T) {
 	assert.Len(t, s.away(), 3)
 }
 
-// A machine that was replaced behind Pulumi's back is not made to leave: it is not the one that is meant.
+// Where a new machine of the same name stands already, it is not made to leave: it was the old one that had to.
 func TestAMachineThatIsGone(t *testing.T) {
 	s := newStreet("server-1")
 	s.expect("server-1", true)
@@ -136,7 +136,7 @@ func TestAMachineThatIsGone(t *testing.T) {
 	assert.Empty(t, s.away())
 }
 
-// A machine that does not come back stops everybody behind it.
+// A machine that does not come back stops all that have yet to leave.
 func TestAMachineThatDoesNotComeBack(t *testing.T) {
 	s := newStreet("server-1", "server-2", "server-3")
 	s.args.Timeout = "300ms"
@@ -160,7 +160,7 @@ func TestAMachineThatDoesNotComeBack(t *testing.T) {
 	}
 }
 
-// An update that was interrupted left a machine half gone: the others cannot go before that one, whoever came first.
+// An update that was interrupted has left a machine half gone: the others cannot leave before it, in whatever order they came.
 func TestTheOneThatCanGoGoesFirst(t *testing.T) {
 	s := newStreet("server-1", "server-2", "server-3")
 	for _, w := range s.walkers {

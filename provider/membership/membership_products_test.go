@@ -27,6 +27,7 @@ type site struct {
 	vault, consul, nomad []*rig.Product
 	inputs               map[string]any
 	created              []p.CreateResponse // the memberships, by machine
+	observed             membership.Observer
 }
 
 func newSite(t *testing.T) *site {
@@ -62,6 +63,9 @@ func newSite(t *testing.T) *site {
 		"consul":     rig.ClusterWith(ca, rig.Secret, rig.Addresses(s.consul)...),
 		"nomad":      rig.ClusterWith(ca, rig.Secret, rig.Addresses(s.nomad)...),
 	}
+	var err error
+	s.observed, err = membership.Observe(s.cluster("vault", s.vault), s.cluster("consul", s.consul), s.cluster("nomad", s.nomad))
+	require.NoError(t, err)
 	return s
 }
 
@@ -121,7 +125,7 @@ func (s *site) cluster(name string, servers []*rig.Product) cluster.Cluster {
 // voters are the healthy ones of each product; none while somebody is being elected.
 func (s *site) voters(t *testing.T) map[string][]string {
 	t.Helper()
-	voters, err := membership.HealthyVoters(t.Context(), s.cluster("vault", s.vault), s.cluster("consul", s.consul), s.cluster("nomad", s.nomad))
+	voters, err := s.observed.HealthyVoters(t.Context())
 	if err != nil {
 		return nil
 	}
@@ -176,7 +180,7 @@ func TestMachinesTakeTurns(t *testing.T) {
 	})
 }
 
-// Nobody leaves whom the others cannot do without; one whom they can leaves even when it does not answer.
+// A machine stays while the others need it. When they can do without it, it leaves even if it does not answer.
 func TestMachinesThatAreNeeded(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -83,7 +83,7 @@ func writeJSON(t *testing.T, path string, value any) {
 func (a Authority) writeCertificate(t *testing.T, dir string, names ...string) {
 	t.Helper()
 	certificate, key := a.issue(t, append([]string{"127.0.0.1"}, names...)...)
-	for name, content := range map[string]string{"cert.pem": certificate, "key.pem": key, "ca.PEM": a.PEM} {
+	for name, content := range map[string]string{"cert.pem": certificate, "key.pem": key, "ca.pem": a.PEM} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
 }
@@ -147,10 +147,12 @@ func Tools(t *testing.T) string {
 
 // alone makes the packages' tests with real products take turns, although Go runs them at the same time: they would take
 // each other's ports and, on a small machine, each other's time. It locks a file that is there anyway until the tests end.
-var alone = sync.OnceValue(func() error {
-	module, err := os.Open("../go.mod")
-	if err != nil {
+var alone = sync.OnceValue(func() (err error) {
+	if module, err = os.Open("../go.mod"); err != nil {
 		return err
 	}
 	return syscall.Flock(int(module.Fd()), syscall.LOCK_EX)
 })
+
+// module holds the lock. Go closes files that nothing refers to.
+var module *os.File
