@@ -52,13 +52,19 @@ func (m Machine) node(port int) hashistack.NodeArgs {
 	return hashistack.NodeArgs{Name: pulumi.String(m.Name), Address: m.url(port)}
 }
 
-// nodes are an API on all machines.
-func nodes(machines []Machine, port int) hashistack.NodeArray {
-	all := hashistack.NodeArray{}
-	for _, m := range machines {
-		all = append(all, m.node(port))
+// clusterOf is a cluster for our own provider: an API on all its servers, whose certificates the authorities sign.
+func clusterOf(servers []Machine, port int, caPem pulumi.StringInput) hashistack.ClusterArgs {
+	nodes := hashistack.NodeArray{}
+	for _, m := range servers {
+		nodes = append(nodes, m.node(port))
 	}
-	return all
+	return hashistack.ClusterArgs{Nodes: nodes, CaPem: caPem}
+}
+
+// withToken is a cluster with the token to use there.
+func withToken(cluster hashistack.ClusterArgs, token pulumi.StringOutput) hashistack.ClusterArgs {
+	cluster.Token = token.ToStringPtrOutput()
+	return cluster
 }
 
 // machineIDs are the cloud's IDs of the machines. A machine that replaces another has its name, and an ID of its own.

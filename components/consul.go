@@ -62,16 +62,15 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 	}
 	gossip, err := newGossip(ctx, &gossipArgs{
 		product: "consul", path: names.GossipConsul, generation: args.GossipGeneration,
-		nodes: nodes(args.Machines, names.ConsulPort), token: secret,
-		vault: args.Vault, trust: args.Trust, site: args.Site,
+		cluster: withToken(clusterOf(args.Machines, names.ConsulPort, args.Trust.Bundle), secret),
+		vault:   args.Vault, site: args.Site,
 	}, c)
 	if err != nil {
 		return nil, err
 	}
 	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
-		Nodes:           nodes(args.Machines, names.ConsulPort),
+		Cluster:         clusterOf(args.Machines, names.ConsulPort, args.Trust.Bundle),
 		MachineIds:      machineIDs(args.Machines),
-		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(c, after(gossip.shared))...)

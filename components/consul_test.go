@@ -36,10 +36,11 @@ func serverIDs(t *testing.T, p *platform) (ids []any) {
 
 func TestConsulBootstrap(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.consulGossip = 3 })
-	assertGossipKey(t, p, "consul", 3, apis(8501))
+	assertGossipKey(t, p, "consul", 3, 8501)
 	bootstrap := p.One(t, "hashistack:index:ConsulBootstrap", "consul")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
-	assertInputs(t, bootstrap, want{"machineIds": serverIDs(t, p), "nodes": apis(8501), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
+	assertCluster(t, bootstrap, "cluster", 8501, "")
+	assertInputs(t, bootstrap, want{"machineIds": serverIDs(t, p), "expectedVoters": len(serverMachines)})
 	// No agent joins another without the key.
 	assert.Contains(t, p.dependencies(bootstrap), "vault:kv/secretV2:SecretV2 gossip/consul")
 
@@ -66,7 +67,7 @@ func TestConsulEngineWaitsForACertificate(t *testing.T) {
 }
 
 // A key is installed, then shared, then used: whoever joins meanwhile is understood.
-func assertGossipKey(t *testing.T, p *platform, product string, generation int, nodes any) {
+func assertGossipKey(t *testing.T, p *platform, product string, generation, port int) {
 	t.Helper()
 	name := "gossip/" + product
 	assertInputs(t, p.One(t, "random:index/randomBytes:RandomBytes", name), want{
@@ -75,8 +76,8 @@ func assertGossipKey(t *testing.T, p *platform, product string, generation int, 
 	for _, act := range []string{"hashistack:index:GossipInstall", "hashistack:index:GossipUse"} {
 		declared := p.One(t, act, name)
 		assertSecret(t, declared, "key", gossipKey)
-		assertSecret(t, declared, "token", bootstrapUUID)
-		assertInputs(t, declared, want{"product": product, "nodes": nodes, "caPem": rootPEM})
+		assertCluster(t, declared, "cluster", port, bootstrapUUID)
+		assertInputs(t, declared, want{"product": product})
 	}
 	const shares = "vault:kv/secretV2:SecretV2 "
 	install := p.One(t, "hashistack:index:GossipInstall", name)
@@ -116,7 +117,7 @@ func TestConsulEngineGeneration(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.consulEngine = 2 })
 	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine-2"})
 	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine"})
-	assertGossipKey(t, p, "consul", 1, apis(8501))
+	assertGossipKey(t, p, "consul", 1, 8501)
 }
 
 // tokenPolicies are the rules of machines' tokens, by the engine's roles.

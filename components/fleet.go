@@ -57,33 +57,37 @@ func NewFleet(ctx *pulumi.Context, name string, args *FleetArgs, opts ...pulumi.
 
 func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, m PoolMachine) error {
 	lane, atOnce := pool.lane()
-	roles := pulumi.StringArray{}
-	for _, role := range pool.Roles {
-		roles = append(roles, pulumi.String(role))
+	membership := &hashistack.MembershipArgs{
+		Machine:   pulumi.String(m.Name),
+		MachineId: m.Server.ID().ToStringOutput(),
+		Lane:      pulumi.String(lane),
+		AtOnce:    pulumi.Int(atOnce),
+		Region:    pulumi.String(args.Region),
+		Timeout:   pulumi.String(args.Patience.String()),
 	}
-	_, err := hashistack.NewMembership(ctx, m.Name, &hashistack.MembershipArgs{
-		Machine:     pulumi.String(m.Name),
-		MachineId:   m.Server.ID().ToStringOutput(),
-		Roles:       roles,
-		Lane:        pulumi.String(lane),
-		AtOnce:      pulumi.Int(atOnce),
-		Region:      pulumi.String(args.Region),
-		VaultNodes:  nodes(With(args.Pools, machine.RoleVault), names.VaultPort),
-		VaultToken:  args.Vault.RootToken,
-		UnsealKeys:  args.Vault.unsealKeys,
-		ConsulNodes: nodes(With(args.Pools, machine.RoleConsulServer), names.ConsulPort),
-		ConsulToken: args.Consul.Token,
-		NomadNodes:  nodes(With(args.Pools, machine.RoleNomadServer), names.NomadPort),
-		NomadToken:  args.Nomad.Token,
-		// Of a machine that carries the next root already, and has no certificate of Vault's yet, the clients' bundle of before
-		// its replacement does not know the root.
-		CaPem:   args.Trust.all,
-		Timeout: pulumi.String(args.Patience.String()),
-	}, args.Site.inside(f)...)
+	args.join(membership, pool)
+	_, err := hashistack.NewMembership(ctx, m.Name, membership, args.Site.inside(f)...)
 	if err != nil {
 		return fmt.Errorf("declare membership of %s: %w", m.Name, err)
 	}
 	return nil
+}
+
+// join gives a membership the clusters that the pool's machines are members of, and so what their state holds secrets of.
+func (a *FleetArgs) join(membership *hashistack.MembershipArgs, pool *MachinePool) {
+	of := func(servers machine.Role, port int, token pulumi.StringOutput) hashistack.ClusterArgs {
+		// All roots, not the clients' bundle: a new machine may present a certificate that the next root has signed, and the
+		// clients do not know that root yet.
+		return withToken(clusterOf(With(a.Pools, servers), port, a.Trust.all), token)
+	}
+	membership.Consul = of(machine.RoleConsulServer, names.ConsulPort, a.Consul.Token)
+	membership.NomadClient = pulumi.Bool(pool.Has(machine.RoleNomadClient))
+	if pool.Has(machine.RoleVault) {
+		membership.Vault, membership.UnsealKeys = of(machine.RoleVault, names.VaultPort, a.Vault.RootToken), a.Vault.unsealKeys
+	}
+	if pool.Has(machine.RoleNomadServer) || pool.Has(machine.RoleNomadClient) {
+		membership.Nomad = of(machine.RoleNomadServer, names.NomadPort, a.Nomad.Token)
+	}
 }
 
 // lane is where the pool's machines take turns, and how many of them may be away at once.

@@ -3,9 +3,11 @@ package components
 import (
 	"testing"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 
 	"hashistack/internal/machine"
+	"hashistack/sdks/hashistack"
 )
 
 const membershipType = "hashistack:index:Membership"
@@ -14,27 +16,60 @@ func TestFleet(t *testing.T) {
 	p := newPlatform(t)
 	assert.Len(t, p.All(membershipType), len(allMachines))
 	for pool, c := range map[string]struct {
-		machines []testMachine
-		lane     string
-		roles    []any
+		machines      []testMachine
+		lane          string
+		vault, client bool
 	}{
-		"server": {serverMachines, quorumLane, list("vault", "consul-server", "nomad-server")},
-		"client": {clientMachines, "client", list("nomad-client")},
+		"server": {machines: serverMachines, lane: quorumLane, vault: true},
+		"client": {machines: clientMachines, lane: "client", client: true},
 	} {
 		for _, m := range c.machines {
 			membership := p.One(t, membershipType, m.name)
 			assertInputs(t, membership, want{
 				"machine":   m.name,
 				"machineId": p.One(t, "hcloud:index/server:Server", m.name).ID, // another one leaves before it comes
-				"roles":     c.roles, "lane": c.lane, "atOnce": 1, "timeout": "5m0s", "region": "global", "caPem": rootPEM,
-				"vaultNodes": apis(8200), "consulNodes": apis(8501), "nomadNodes": apis(4646),
+				"lane":      c.lane, "atOnce": 1, "timeout": "5m0s", "region": "global", "nomadClient": c.client,
 			})
-			assertSecret(t, membership, "vaultToken", vaultToken)
-			assertSecret(t, membership, "unsealKeys", list(unsealKey))
-			assertSecret(t, membership, "consulToken", consulToken)
-			assertSecret(t, membership, "nomadToken", nomadToken)
+			assertCluster(t, membership, "consul", 8501, consulToken)
+			assertCluster(t, membership, "nomad", 4646, nomadToken)
+			if c.vault {
+				assertCluster(t, membership, "vault", 8200, vaultToken)
+				assertSecret(t, membership, "unsealKeys", list(unsealKey))
+			} else { // nothing of Vault's is in the state of a machine without it
+				assertInputs(t, membership, want{"vault": nil, "unsealKeys": nil})
+			}
 			assert.NotEmpty(t, membership.Options.RegisterRPC.GetDeletedWith(), "%s: a teardown asks nobody to leave", pool)
 		}
+	}
+}
+
+// A machine is given the clusters that it is a member of, and no others.
+func TestClustersOfAMachine(t *testing.T) {
+	for name, c := range map[string]struct {
+		roles                      []machine.Role
+		vault, nomad, nomadClients bool
+	}{
+		"all servers":        {roles: serverRoles, vault: true, nomad: true},
+		"a client":           {roles: clientRoles, nomad: true, nomadClients: true},
+		"server and client":  {roles: []machine.Role{machine.RoleNomadServer, machine.RoleNomadClient}, nomad: true, nomadClients: true},
+		"Vault alone":        {roles: []machine.Role{machine.RoleVault}, vault: true},
+		"Consul alone":       {roles: []machine.Role{machine.RoleConsulServer}},
+		"Consul's agent":     {},
+		"Consul and a Nomad": {roles: []machine.Role{machine.RoleConsulServer, machine.RoleNomadServer}, nomad: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			token := pulumi.String("token").ToStringOutput()
+			fleet := &FleetArgs{
+				Vault: &Vault{RootToken: token, unsealKeys: pulumi.StringArray{}.ToStringArrayOutput()}, Consul: &Consul{Token: token}, Nomad: &Nomad{Token: token}, Trust: &Trust{},
+			}
+			membership := &hashistack.MembershipArgs{}
+			fleet.join(membership, &MachinePool{Roles: c.roles})
+			assert.NotNil(t, membership.Consul)
+			assert.Equal(t, c.vault, membership.Vault != nil)
+			assert.Equal(t, c.vault, membership.UnsealKeys != nil)
+			assert.Equal(t, c.nomad, membership.Nomad != nil)
+			assert.Equal(t, pulumi.Bool(c.nomadClients), membership.NomadClient)
+		})
 	}
 }
 
@@ -44,7 +79,12 @@ func TestMembershipsKnowEveryRoot(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := raisedPlatform(t, func(g *generations) { g.root, g.machineRoot = 2, machineRoot })
 			for _, membership := range p.All(membershipType) {
-				assertInputs(t, membership, want{"caPem": rootPEM + nextRootPEM})
+				for _, cluster := range []string{"vault", "consul", "nomad"} {
+					if membership.Input(cluster) != nil {
+						assertInputs(t, membership, want{cluster + ".caPem": rootPEM + nextRootPEM})
+					}
+				}
+				assert.NotNil(t, membership.Input("consul"))
 			}
 		})
 	}

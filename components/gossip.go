@@ -16,12 +16,10 @@ type gossipArgs struct {
 	product    string // as our provider calls it
 	path       string // of the key in Vault, and the name of its resources
 	generation int
-	nodes      hashistack.NodeArray
-	// token may change the keys of the running cluster. It is known before there is one.
-	token pulumi.StringOutput
+	// cluster has a token that may change the keys of the running cluster. It is known before there is one.
+	cluster hashistack.ClusterArgs
 
 	vault *Vault
-	trust *Trust
 	site  Site
 }
 
@@ -44,9 +42,7 @@ func newGossip(ctx *pulumi.Context, args *gossipArgs, parent pulumi.Resource) (*
 	}
 	installed, err := hashistack.NewGossipInstall(ctx, args.path, &hashistack.GossipInstallArgs{
 		Product: pulumi.String(args.product),
-		Nodes:   args.nodes,
-		CaPem:   args.trust.Bundle,
-		Token:   args.token,
+		Cluster: args.cluster,
 		Key:     g.key,
 	}, args.site.inside(parent)...)
 	if err != nil {
@@ -71,9 +67,7 @@ func newGossip(ctx *pulumi.Context, args *gossipArgs, parent pulumi.Resource) (*
 func (g *gossip) use(ctx *pulumi.Context, cluster pulumi.Resource) error {
 	_, err := hashistack.NewGossipUse(ctx, g.args.path, &hashistack.GossipUseArgs{
 		Product: pulumi.String(g.args.product),
-		Nodes:   g.args.nodes,
-		CaPem:   g.args.trust.Bundle,
-		Token:   g.args.token,
+		Cluster: g.args.cluster,
 		Key:     g.key,
 	}, g.args.site.inside(g.parent, after(g.shared, cluster))...)
 	if err != nil {

@@ -58,16 +58,15 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 	}
 	gossip, err := newGossip(ctx, &gossipArgs{
 		product: "nomad", path: names.GossipNomad, generation: args.GossipGeneration,
-		nodes: nodes(args.Machines, names.NomadPort), token: secret,
-		vault: args.Vault, trust: args.Trust, site: args.Site,
+		cluster: withToken(clusterOf(args.Machines, names.NomadPort, args.Trust.Bundle), secret),
+		vault:   args.Vault, site: args.Site,
 	}, n)
 	if err != nil {
 		return nil, err
 	}
 	bootstrap, err := hashistack.NewNomadBootstrap(ctx, name, &hashistack.NomadBootstrapArgs{
-		Nodes:           nodes(args.Machines, names.NomadPort),
+		Cluster:         clusterOf(args.Machines, names.NomadPort, args.Trust.Bundle),
 		MachineIds:      machineIDs(args.Machines),
-		CaPem:           args.Trust.Bundle,
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(n, after(gossip.shared, args.Consul))...)

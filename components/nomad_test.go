@@ -11,10 +11,11 @@ import (
 
 func TestNomadBootstrap(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.nomadGossip = 4 })
-	assertGossipKey(t, p, "nomad", 4, apis(4646))
+	assertGossipKey(t, p, "nomad", 4, 4646)
 	bootstrap := p.One(t, "hashistack:index:NomadBootstrap", "nomad")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
-	assertInputs(t, bootstrap, want{"nodes": apis(4646), "machineIds": serverIDs(t, p), "caPem": rootPEM, "expectedVoters": len(serverMachines)})
+	assertCluster(t, bootstrap, "cluster", 4646, "")
+	assertInputs(t, bootstrap, want{"machineIds": serverIDs(t, p), "expectedVoters": len(serverMachines)})
 	for _, needed := range []string{
 		"vault:kv/secretV2:SecretV2 gossip/nomad",
 		consulRole + " consul-nomad-server", // its agents do not start without a token of Consul
@@ -58,5 +59,5 @@ func TestNomadEngineGeneration(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.nomadEngine = 2 })
 	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine-2"})
 	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine"})
-	assertGossipKey(t, p, "nomad", 1, apis(4646))
+	assertGossipKey(t, p, "nomad", 1, 4646)
 }

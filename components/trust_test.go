@@ -138,7 +138,7 @@ func assertClientsTrust(t *testing.T, p *platform, roots string) {
 		if declared.Type == membershipType {
 			continue // see TestMembershipsKnowEveryRoot
 		}
-		for _, input := range []string{"caPem", "caCert", "jwksCaPem"} {
+		for _, input := range []string{"caPem", "cluster.caPem", "caCert", "jwksCaPem"} {
 			if bundle := declared.Input(input); bundle != nil {
 				assert.Equal(t, roots, bundle, "%s of %s", input, declared.URN)
 				bundled[declared.Type]++

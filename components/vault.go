@@ -78,8 +78,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 // bootstrap declares what happens to a Vault cluster once: it is initialised, and each machine is unsealed.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
-		Nodes:      nodes(args.Machines, names.VaultPort),
-		CaPem:      args.Trust.Bundle,
+		Cluster:    clusterOf(args.Machines, names.VaultPort, args.Trust.Bundle),
 		Shares:     pulumi.Int(keyShares),
 		Threshold:  pulumi.Int(keyThreshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"hashistack/internal/names"
+	"hashistack/internal/pulumitest"
 )
 
 // apis are an API on all servers, as our own provider takes it.
@@ -20,11 +21,23 @@ func apis(port int) []any {
 	return all
 }
 
+// assertCluster asserts an input of our own provider: the cluster of all servers, with a token that is a secret or without.
+func assertCluster(t *testing.T, declared pulumitest.Resource, name string, port int, token string) {
+	t.Helper()
+	cluster := map[string]any{"nodes": apis(port), "caPem": rootPEM}
+	if token != "" {
+		cluster["token"] = token
+	}
+	assert.Equal(t, cluster, declared.Input(name), "%s of %s %s", name, declared.Type, declared.Name)
+	assert.NotContains(t, declared.Plain(), name+".token")
+}
+
 func TestVaultBootstrap(t *testing.T) {
 	p := newPlatform(t)
 	initialised := p.One(t, "hashistack:index:VaultInit", "vault")
+	assertCluster(t, initialised, "cluster", 8200, "")
 	assertInputs(t, initialised, want{
-		"nodes": apis(8200), "caPem": rootPEM, "shares": keyShares, "threshold": keyThreshold, "autoUnseal": false,
+		"shares": keyShares, "threshold": keyThreshold, "autoUnseal": false,
 	})
 	assert.Len(t, p.All("hashistack:index:VaultUnseal"), len(serverMachines))
 	for i, m := range serverMachines {

@@ -9,7 +9,7 @@ import (
 
 	p "github.com/pulumi/pulumi-go-provider"
 
-	"hashistack/provider/bootstrap"
+	"hashistack/provider/hashistack"
 )
 
 //go:generate go run ./gensdk ../sdks/hashistack
@@ -22,12 +22,12 @@ func main() {
 }
 
 func run() error {
-	if err := bootstrap.ForgetShell(); err != nil {
+	if err := hashistack.ForgetShell(); err != nil {
 		return err
 	}
-	provider, err := bootstrap.Provider()
+	provider, err := hashistack.Provider()
 	if err != nil {
 		return err
 	}
-	return p.RunProvider(context.Background(), bootstrap.Name, bootstrap.Version, provider)
+	return p.RunProvider(context.Background(), hashistack.Name, hashistack.Version, provider)
 }

@@ -18,7 +18,7 @@ import (
 	gocodegen "github.com/pulumi/pulumi/pkg/v3/codegen/go"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
 
-	"hashistack/provider/bootstrap"
+	"hashistack/provider/hashistack"
 )
 
 func main() {
@@ -51,11 +51,11 @@ func write(directory string) error {
 
 // generate returns the SDK's source files by their path in its module; go.mod and go.sum are not among them.
 func generate() (map[string][]byte, error) {
-	provider, err := bootstrap.Provider()
+	provider, err := hashistack.Provider()
 	if err != nil {
 		return nil, err
 	}
-	server, err := integration.NewServer(context.Background(), bootstrap.Name, semver.MustParse(bootstrap.Version), integration.WithProvider(provider))
+	server, err := integration.NewServer(context.Background(), hashistack.Name, semver.MustParse(hashistack.Version), integration.WithProvider(provider))
 	if err != nil {
 		return nil, err
 	}

@@ -20,14 +20,12 @@ type ConsulBootstrap struct {
 	AccessorId pulumi.StringOutput `pulumi:"accessorId"`
 	// The secret of the management token, a UUID chosen beforehand: an interrupted bootstrap can then be resumed.
 	BootstrapSecret pulumi.StringOutput `pulumi:"bootstrapSecret"`
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringOutput `pulumi:"caPem"`
+	// The cluster, without a token: `bootstrapSecret` becomes its first.
+	Cluster ClusterOutput `pulumi:"cluster"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntOutput `pulumi:"expectedVoters"`
-	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
 	MachineIds pulumi.StringArrayOutput `pulumi:"machineIds"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayOutput `pulumi:"nodes"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrOutput `pulumi:"timeout"`
 	// The management token; the same value as `bootstrapSecret`, for what must come after the bootstrap.
@@ -44,14 +42,11 @@ func NewConsulBootstrap(ctx *pulumi.Context,
 	if args.BootstrapSecret == nil {
 		return nil, errors.New("invalid value for required argument 'BootstrapSecret'")
 	}
-	if args.CaPem == nil {
-		return nil, errors.New("invalid value for required argument 'CaPem'")
+	if args.Cluster == nil {
+		return nil, errors.New("invalid value for required argument 'Cluster'")
 	}
 	if args.ExpectedVoters == nil {
 		return nil, errors.New("invalid value for required argument 'ExpectedVoters'")
-	}
-	if args.Nodes == nil {
-		return nil, errors.New("invalid value for required argument 'Nodes'")
 	}
 	if args.Timeout == nil {
 		args.Timeout = pulumi.StringPtr("10m")
@@ -103,14 +98,12 @@ func (ConsulBootstrapState) ElementType() reflect.Type {
 type consulBootstrapArgs struct {
 	// The secret of the management token, a UUID chosen beforehand: an interrupted bootstrap can then be resumed.
 	BootstrapSecret string `pulumi:"bootstrapSecret"`
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem string `pulumi:"caPem"`
+	// The cluster, without a token: `bootstrapSecret` becomes its first.
+	Cluster Cluster `pulumi:"cluster"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters int `pulumi:"expectedVoters"`
-	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
 	MachineIds []string `pulumi:"machineIds"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes []Node `pulumi:"nodes"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout *string `pulumi:"timeout"`
 }
@@ -119,14 +112,12 @@ type consulBootstrapArgs struct {
 type ConsulBootstrapArgs struct {
 	// The secret of the management token, a UUID chosen beforehand: an interrupted bootstrap can then be resumed.
 	BootstrapSecret pulumi.StringInput
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringInput
+	// The cluster, without a token: `bootstrapSecret` becomes its first.
+	Cluster ClusterInput
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntInput
-	// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
 	MachineIds pulumi.StringArrayInput
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrInput
 }
@@ -178,9 +169,9 @@ func (o ConsulBootstrapOutput) BootstrapSecret() pulumi.StringOutput {
 	return o.ApplyT(func(v *ConsulBootstrap) pulumi.StringOutput { return v.BootstrapSecret }).(pulumi.StringOutput)
 }
 
-// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-func (o ConsulBootstrapOutput) CaPem() pulumi.StringOutput {
-	return o.ApplyT(func(v *ConsulBootstrap) pulumi.StringOutput { return v.CaPem }).(pulumi.StringOutput)
+// The cluster, without a token: `bootstrapSecret` becomes its first.
+func (o ConsulBootstrapOutput) Cluster() ClusterOutput {
+	return o.ApplyT(func(v *ConsulBootstrap) ClusterOutput { return v.Cluster }).(ClusterOutput)
 }
 
 // How many voters the cluster must have, all of them healthy, before anything may rely on it.
@@ -188,14 +179,9 @@ func (o ConsulBootstrapOutput) ExpectedVoters() pulumi.IntOutput {
 	return o.ApplyT(func(v *ConsulBootstrap) pulumi.IntOutput { return v.ExpectedVoters }).(pulumi.IntOutput)
 }
 
-// Identities of the machines, for example the IDs of their servers: with others, an update waits until all servers are there again, so that whatever relies on one of them finds it.
+// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
 func (o ConsulBootstrapOutput) MachineIds() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *ConsulBootstrap) pulumi.StringArrayOutput { return v.MachineIds }).(pulumi.StringArrayOutput)
-}
-
-// All servers of the cluster; each is asked in turn until one answers.
-func (o ConsulBootstrapOutput) Nodes() NodeArrayOutput {
-	return o.ApplyT(func(v *ConsulBootstrap) NodeArrayOutput { return v.Nodes }).(NodeArrayOutput)
 }
 
 // How long to wait, all in all, as a duration like `90s` or `10m`.

@@ -1,2 +1,2 @@
-// The once-only acts of a Nomad platform: initialise and unseal Vault, bootstrap the ACLs of Consul and Nomad; and the rotation of their gossip keys.
+// What no official provider does for a Nomad platform: initialise and unseal Vault, bootstrap the ACL systems of Consul and Nomad, change their gossip keys, and have machines join and leave their clusters.
 package hashistack

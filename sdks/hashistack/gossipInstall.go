@@ -16,18 +16,14 @@ import (
 type GossipInstall struct {
 	pulumi.CustomResourceState
 
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringOutput `pulumi:"caPem"`
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster ClusterOutput `pulumi:"cluster"`
 	// The gossip key: 32 random bytes in base64.
 	Key pulumi.StringOutput `pulumi:"key"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayOutput `pulumi:"nodes"`
 	// `consul` or `nomad`.
 	Product pulumi.StringOutput `pulumi:"product"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrOutput `pulumi:"timeout"`
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token pulumi.StringOutput `pulumi:"token"`
 }
 
 // NewGossipInstall registers a new resource with the given unique name, arguments, and options.
@@ -37,20 +33,14 @@ func NewGossipInstall(ctx *pulumi.Context,
 		return nil, errors.New("missing one or more required arguments")
 	}
 
-	if args.CaPem == nil {
-		return nil, errors.New("invalid value for required argument 'CaPem'")
+	if args.Cluster == nil {
+		return nil, errors.New("invalid value for required argument 'Cluster'")
 	}
 	if args.Key == nil {
 		return nil, errors.New("invalid value for required argument 'Key'")
 	}
-	if args.Nodes == nil {
-		return nil, errors.New("invalid value for required argument 'Nodes'")
-	}
 	if args.Product == nil {
 		return nil, errors.New("invalid value for required argument 'Product'")
-	}
-	if args.Token == nil {
-		return nil, errors.New("invalid value for required argument 'Token'")
 	}
 	if args.Timeout == nil {
 		args.Timeout = pulumi.StringPtr("10m")
@@ -58,12 +48,8 @@ func NewGossipInstall(ctx *pulumi.Context,
 	if args.Key != nil {
 		args.Key = pulumi.ToSecret(args.Key).(pulumi.StringInput)
 	}
-	if args.Token != nil {
-		args.Token = pulumi.ToSecret(args.Token).(pulumi.StringInput)
-	}
 	secrets := pulumi.AdditionalSecretOutputs([]string{
 		"key",
-		"token",
 	})
 	opts = append(opts, secrets)
 	replaceOnChanges := pulumi.ReplaceOnChanges([]string{
@@ -103,34 +89,26 @@ func (GossipInstallState) ElementType() reflect.Type {
 }
 
 type gossipInstallArgs struct {
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem string `pulumi:"caPem"`
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster Cluster `pulumi:"cluster"`
 	// The gossip key: 32 random bytes in base64.
 	Key string `pulumi:"key"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes []Node `pulumi:"nodes"`
 	// `consul` or `nomad`.
 	Product string `pulumi:"product"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout *string `pulumi:"timeout"`
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token string `pulumi:"token"`
 }
 
 // The set of arguments for constructing a GossipInstall resource.
 type GossipInstallArgs struct {
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringInput
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster ClusterInput
 	// The gossip key: 32 random bytes in base64.
 	Key pulumi.StringInput
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayInput
 	// `consul` or `nomad`.
 	Product pulumi.StringInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrInput
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token pulumi.StringInput
 }
 
 func (GossipInstallArgs) ElementType() reflect.Type {
@@ -170,19 +148,14 @@ func (o GossipInstallOutput) ToGossipInstallOutputWithContext(ctx context.Contex
 	return o
 }
 
-// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-func (o GossipInstallOutput) CaPem() pulumi.StringOutput {
-	return o.ApplyT(func(v *GossipInstall) pulumi.StringOutput { return v.CaPem }).(pulumi.StringOutput)
+// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+func (o GossipInstallOutput) Cluster() ClusterOutput {
+	return o.ApplyT(func(v *GossipInstall) ClusterOutput { return v.Cluster }).(ClusterOutput)
 }
 
 // The gossip key: 32 random bytes in base64.
 func (o GossipInstallOutput) Key() pulumi.StringOutput {
 	return o.ApplyT(func(v *GossipInstall) pulumi.StringOutput { return v.Key }).(pulumi.StringOutput)
-}
-
-// All servers of the cluster; each is asked in turn until one answers.
-func (o GossipInstallOutput) Nodes() NodeArrayOutput {
-	return o.ApplyT(func(v *GossipInstall) NodeArrayOutput { return v.Nodes }).(NodeArrayOutput)
 }
 
 // `consul` or `nomad`.
@@ -193,11 +166,6 @@ func (o GossipInstallOutput) Product() pulumi.StringOutput {
 // How long to wait, all in all, as a duration like `90s` or `10m`.
 func (o GossipInstallOutput) Timeout() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *GossipInstall) pulumi.StringPtrOutput { return v.Timeout }).(pulumi.StringPtrOutput)
-}
-
-// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-func (o GossipInstallOutput) Token() pulumi.StringOutput {
-	return o.ApplyT(func(v *GossipInstall) pulumi.StringOutput { return v.Token }).(pulumi.StringOutput)
 }
 
 func init() {

@@ -16,20 +16,16 @@ import (
 type GossipUse struct {
 	pulumi.CustomResourceState
 
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringOutput `pulumi:"caPem"`
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster ClusterOutput `pulumi:"cluster"`
 	// The gossip key: 32 random bytes in base64.
 	Key pulumi.StringOutput `pulumi:"key"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayOutput `pulumi:"nodes"`
 	// `consul` or `nomad`.
 	Product pulumi.StringOutput `pulumi:"product"`
 	// Whether the key was the only one of all members when that was last looked at.
 	Sole pulumi.BoolOutput `pulumi:"sole"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrOutput `pulumi:"timeout"`
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token pulumi.StringOutput `pulumi:"token"`
 }
 
 // NewGossipUse registers a new resource with the given unique name, arguments, and options.
@@ -39,20 +35,14 @@ func NewGossipUse(ctx *pulumi.Context,
 		return nil, errors.New("missing one or more required arguments")
 	}
 
-	if args.CaPem == nil {
-		return nil, errors.New("invalid value for required argument 'CaPem'")
+	if args.Cluster == nil {
+		return nil, errors.New("invalid value for required argument 'Cluster'")
 	}
 	if args.Key == nil {
 		return nil, errors.New("invalid value for required argument 'Key'")
 	}
-	if args.Nodes == nil {
-		return nil, errors.New("invalid value for required argument 'Nodes'")
-	}
 	if args.Product == nil {
 		return nil, errors.New("invalid value for required argument 'Product'")
-	}
-	if args.Token == nil {
-		return nil, errors.New("invalid value for required argument 'Token'")
 	}
 	if args.Timeout == nil {
 		args.Timeout = pulumi.StringPtr("10m")
@@ -60,12 +50,8 @@ func NewGossipUse(ctx *pulumi.Context,
 	if args.Key != nil {
 		args.Key = pulumi.ToSecret(args.Key).(pulumi.StringInput)
 	}
-	if args.Token != nil {
-		args.Token = pulumi.ToSecret(args.Token).(pulumi.StringInput)
-	}
 	secrets := pulumi.AdditionalSecretOutputs([]string{
 		"key",
-		"token",
 	})
 	opts = append(opts, secrets)
 	replaceOnChanges := pulumi.ReplaceOnChanges([]string{
@@ -105,34 +91,26 @@ func (GossipUseState) ElementType() reflect.Type {
 }
 
 type gossipUseArgs struct {
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem string `pulumi:"caPem"`
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster Cluster `pulumi:"cluster"`
 	// The gossip key: 32 random bytes in base64.
 	Key string `pulumi:"key"`
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes []Node `pulumi:"nodes"`
 	// `consul` or `nomad`.
 	Product string `pulumi:"product"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout *string `pulumi:"timeout"`
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token string `pulumi:"token"`
 }
 
 // The set of arguments for constructing a GossipUse resource.
 type GossipUseArgs struct {
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringInput
+	// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+	Cluster ClusterInput
 	// The gossip key: 32 random bytes in base64.
 	Key pulumi.StringInput
-	// All servers of the cluster; each is asked in turn until one answers.
-	Nodes NodeArrayInput
 	// `consul` or `nomad`.
 	Product pulumi.StringInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrInput
-	// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-	Token pulumi.StringInput
 }
 
 func (GossipUseArgs) ElementType() reflect.Type {
@@ -172,19 +150,14 @@ func (o GossipUseOutput) ToGossipUseOutputWithContext(ctx context.Context) Gossi
 	return o
 }
 
-// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-func (o GossipUseOutput) CaPem() pulumi.StringOutput {
-	return o.ApplyT(func(v *GossipUse) pulumi.StringOutput { return v.CaPem }).(pulumi.StringOutput)
+// The cluster, with a token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
+func (o GossipUseOutput) Cluster() ClusterOutput {
+	return o.ApplyT(func(v *GossipUse) ClusterOutput { return v.Cluster }).(ClusterOutput)
 }
 
 // The gossip key: 32 random bytes in base64.
 func (o GossipUseOutput) Key() pulumi.StringOutput {
 	return o.ApplyT(func(v *GossipUse) pulumi.StringOutput { return v.Key }).(pulumi.StringOutput)
-}
-
-// All servers of the cluster; each is asked in turn until one answers.
-func (o GossipUseOutput) Nodes() NodeArrayOutput {
-	return o.ApplyT(func(v *GossipUse) NodeArrayOutput { return v.Nodes }).(NodeArrayOutput)
 }
 
 // `consul` or `nomad`.
@@ -200,11 +173,6 @@ func (o GossipUseOutput) Sole() pulumi.BoolOutput {
 // How long to wait, all in all, as a duration like `90s` or `10m`.
 func (o GossipUseOutput) Timeout() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *GossipUse) pulumi.StringPtrOutput { return v.Timeout }).(pulumi.StringPtrOutput)
-}
-
-// A token that may write the keyring: Consul's `keyring = "write"`, Nomad's `agent` policy `write`.
-func (o GossipUseOutput) Token() pulumi.StringOutput {
-	return o.ApplyT(func(v *GossipUse) pulumi.StringOutput { return v.Token }).(pulumi.StringOutput)
 }
 
 func init() {

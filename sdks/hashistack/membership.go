@@ -12,42 +12,34 @@ import (
 	"hashistack/sdks/hashistack/internal"
 )
 
-// A machine's place in the clusters of Vault, Consul and Nomad. Creating the resource waits until the machine is a healthy member of all that its roles name. Deleting it, which must come before the machine's own deletion, waits for the machine's turn and until the others can do without it, drains it of allocations, and takes its votes away. Give it the machine's identity as `machineId`: then a machine that is deleted before it is replaced is left in peace first, and one machine is replaced after the other.
+// A machine's place in the clusters of Vault, Consul and Nomad. Creating the resource waits until the machine is a healthy member of all that are given. Deleting it, which must come before the machine's own deletion, waits for the machine's turn and until the others can do without it, drains it of allocations, and takes its votes away. Give it the machine's identity as `machineId`: then a machine that is deleted before it is replaced leaves first, and one machine is replaced after the other.
 type Membership struct {
 	pulumi.CustomResourceState
 
 	// How many machines of the lane may be away at once. Default 1.
 	AtOnce pulumi.IntPtrOutput `pulumi:"atOnce"`
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringOutput `pulumi:"caPem"`
-	// All Consul servers.
-	ConsulNodes NodeArrayOutput `pulumi:"consulNodes"`
-	// A management token of Consul.
-	ConsulToken pulumi.StringOutput `pulumi:"consulToken"`
+	// Consul, with a management token. The machine is a client where it is not among the nodes.
+	Consul ClusterOutput `pulumi:"consul"`
 	// Machines with the same lane go one after the other.
 	Lane pulumi.StringOutput `pulumi:"lane"`
-	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server.
+	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server. Where it is among a cluster's nodes, the machine is a server of that cluster.
 	Machine pulumi.StringOutput `pulumi:"machine"`
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId pulumi.StringOutput `pulumi:"machineId"`
 	// Consul's ID of the machine's agent.
 	NodeId pulumi.StringOutput `pulumi:"nodeId"`
-	// All Nomad servers.
-	NomadNodes NodeArrayOutput `pulumi:"nomadNodes"`
-	// A management token of Nomad.
-	NomadToken pulumi.StringOutput `pulumi:"nomadToken"`
+	// Nomad, if the machine is one of its servers or clients, with a management token.
+	Nomad ClusterPtrOutput `pulumi:"nomad"`
+	// Whether the machine runs a Nomad client. It can be a Nomad server besides.
+	NomadClient pulumi.BoolPtrOutput `pulumi:"nomadClient"`
 	// Nomad's region, which its servers carry in their names.
 	Region pulumi.StringOutput `pulumi:"region"`
-	// What the machine is besides a member of Consul: `vault`, `consul-server`, `nomad-server`, `nomad-client`.
-	Roles pulumi.StringArrayOutput `pulumi:"roles"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrOutput `pulumi:"timeout"`
-	// Keys for a machine that came back with a sealed Vault. Without any, Vault is expected to unseal itself.
+	// Keys for a machine that comes back with a sealed Vault. Without any, Vault is expected to unseal itself.
 	UnsealKeys pulumi.StringArrayOutput `pulumi:"unsealKeys"`
-	// All Vault servers.
-	VaultNodes NodeArrayOutput `pulumi:"vaultNodes"`
-	// A token that may read the autopilot's state, remove peers, and make the active node step down.
-	VaultToken pulumi.StringOutput `pulumi:"vaultToken"`
+	// Vault, if the machine is one of its servers, with a token that may read the autopilot's state, remove peers, and make the active node step down.
+	Vault ClusterPtrOutput `pulumi:"vault"`
 }
 
 // NewMembership registers a new resource with the given unique name, arguments, and options.
@@ -57,14 +49,8 @@ func NewMembership(ctx *pulumi.Context,
 		return nil, errors.New("missing one or more required arguments")
 	}
 
-	if args.CaPem == nil {
-		return nil, errors.New("invalid value for required argument 'CaPem'")
-	}
-	if args.ConsulNodes == nil {
-		return nil, errors.New("invalid value for required argument 'ConsulNodes'")
-	}
-	if args.ConsulToken == nil {
-		return nil, errors.New("invalid value for required argument 'ConsulToken'")
+	if args.Consul == nil {
+		return nil, errors.New("invalid value for required argument 'Consul'")
 	}
 	if args.Lane == nil {
 		return nil, errors.New("invalid value for required argument 'Lane'")
@@ -75,23 +61,8 @@ func NewMembership(ctx *pulumi.Context,
 	if args.MachineId == nil {
 		return nil, errors.New("invalid value for required argument 'MachineId'")
 	}
-	if args.NomadNodes == nil {
-		return nil, errors.New("invalid value for required argument 'NomadNodes'")
-	}
-	if args.NomadToken == nil {
-		return nil, errors.New("invalid value for required argument 'NomadToken'")
-	}
 	if args.Region == nil {
 		return nil, errors.New("invalid value for required argument 'Region'")
-	}
-	if args.Roles == nil {
-		return nil, errors.New("invalid value for required argument 'Roles'")
-	}
-	if args.VaultNodes == nil {
-		return nil, errors.New("invalid value for required argument 'VaultNodes'")
-	}
-	if args.VaultToken == nil {
-		return nil, errors.New("invalid value for required argument 'VaultToken'")
 	}
 	if args.AtOnce == nil {
 		args.AtOnce = pulumi.IntPtr(1)
@@ -99,25 +70,18 @@ func NewMembership(ctx *pulumi.Context,
 	if args.Timeout == nil {
 		args.Timeout = pulumi.StringPtr("10m")
 	}
-	if args.ConsulToken != nil {
-		args.ConsulToken = pulumi.ToSecret(args.ConsulToken).(pulumi.StringInput)
-	}
-	if args.NomadToken != nil {
-		args.NomadToken = pulumi.ToSecret(args.NomadToken).(pulumi.StringInput)
-	}
 	if args.UnsealKeys != nil {
 		args.UnsealKeys = pulumi.ToSecret(args.UnsealKeys).(pulumi.StringArrayInput)
 	}
-	if args.VaultToken != nil {
-		args.VaultToken = pulumi.ToSecret(args.VaultToken).(pulumi.StringInput)
-	}
 	secrets := pulumi.AdditionalSecretOutputs([]string{
-		"consulToken",
-		"nomadToken",
 		"unsealKeys",
-		"vaultToken",
 	})
 	opts = append(opts, secrets)
+	replaceOnChanges := pulumi.ReplaceOnChanges([]string{
+		"machine",
+		"machineId",
+	})
+	opts = append(opts, replaceOnChanges)
 	opts = internal.PkgResourceDefaultOpts(opts)
 	var resource Membership
 	err := ctx.RegisterResource("hashistack:index:Membership", name, args, &resource, opts...)
@@ -153,68 +117,52 @@ func (MembershipState) ElementType() reflect.Type {
 type membershipArgs struct {
 	// How many machines of the lane may be away at once. Default 1.
 	AtOnce *int `pulumi:"atOnce"`
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem string `pulumi:"caPem"`
-	// All Consul servers.
-	ConsulNodes []Node `pulumi:"consulNodes"`
-	// A management token of Consul.
-	ConsulToken string `pulumi:"consulToken"`
+	// Consul, with a management token. The machine is a client where it is not among the nodes.
+	Consul Cluster `pulumi:"consul"`
 	// Machines with the same lane go one after the other.
 	Lane string `pulumi:"lane"`
-	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server.
+	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server. Where it is among a cluster's nodes, the machine is a server of that cluster.
 	Machine string `pulumi:"machine"`
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId string `pulumi:"machineId"`
-	// All Nomad servers.
-	NomadNodes []Node `pulumi:"nomadNodes"`
-	// A management token of Nomad.
-	NomadToken string `pulumi:"nomadToken"`
+	// Nomad, if the machine is one of its servers or clients, with a management token.
+	Nomad *Cluster `pulumi:"nomad"`
+	// Whether the machine runs a Nomad client. It can be a Nomad server besides.
+	NomadClient *bool `pulumi:"nomadClient"`
 	// Nomad's region, which its servers carry in their names.
 	Region string `pulumi:"region"`
-	// What the machine is besides a member of Consul: `vault`, `consul-server`, `nomad-server`, `nomad-client`.
-	Roles []string `pulumi:"roles"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout *string `pulumi:"timeout"`
-	// Keys for a machine that came back with a sealed Vault. Without any, Vault is expected to unseal itself.
+	// Keys for a machine that comes back with a sealed Vault. Without any, Vault is expected to unseal itself.
 	UnsealKeys []string `pulumi:"unsealKeys"`
-	// All Vault servers.
-	VaultNodes []Node `pulumi:"vaultNodes"`
-	// A token that may read the autopilot's state, remove peers, and make the active node step down.
-	VaultToken string `pulumi:"vaultToken"`
+	// Vault, if the machine is one of its servers, with a token that may read the autopilot's state, remove peers, and make the active node step down.
+	Vault *Cluster `pulumi:"vault"`
 }
 
 // The set of arguments for constructing a Membership resource.
 type MembershipArgs struct {
 	// How many machines of the lane may be away at once. Default 1.
 	AtOnce pulumi.IntPtrInput
-	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-	CaPem pulumi.StringInput
-	// All Consul servers.
-	ConsulNodes NodeArrayInput
-	// A management token of Consul.
-	ConsulToken pulumi.StringInput
+	// Consul, with a management token. The machine is a client where it is not among the nodes.
+	Consul ClusterInput
 	// Machines with the same lane go one after the other.
 	Lane pulumi.StringInput
-	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server.
+	// Name of the machine: of its agents in Consul and Nomad, and of its Vault server. Where it is among a cluster's nodes, the machine is a server of that cluster.
 	Machine pulumi.StringInput
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId pulumi.StringInput
-	// All Nomad servers.
-	NomadNodes NodeArrayInput
-	// A management token of Nomad.
-	NomadToken pulumi.StringInput
+	// Nomad, if the machine is one of its servers or clients, with a management token.
+	Nomad ClusterPtrInput
+	// Whether the machine runs a Nomad client. It can be a Nomad server besides.
+	NomadClient pulumi.BoolPtrInput
 	// Nomad's region, which its servers carry in their names.
 	Region pulumi.StringInput
-	// What the machine is besides a member of Consul: `vault`, `consul-server`, `nomad-server`, `nomad-client`.
-	Roles pulumi.StringArrayInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrInput
-	// Keys for a machine that came back with a sealed Vault. Without any, Vault is expected to unseal itself.
+	// Keys for a machine that comes back with a sealed Vault. Without any, Vault is expected to unseal itself.
 	UnsealKeys pulumi.StringArrayInput
-	// All Vault servers.
-	VaultNodes NodeArrayInput
-	// A token that may read the autopilot's state, remove peers, and make the active node step down.
-	VaultToken pulumi.StringInput
+	// Vault, if the machine is one of its servers, with a token that may read the autopilot's state, remove peers, and make the active node step down.
+	Vault ClusterPtrInput
 }
 
 func (MembershipArgs) ElementType() reflect.Type {
@@ -259,19 +207,9 @@ func (o MembershipOutput) AtOnce() pulumi.IntPtrOutput {
 	return o.ApplyT(func(v *Membership) pulumi.IntPtrOutput { return v.AtOnce }).(pulumi.IntPtrOutput)
 }
 
-// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
-func (o MembershipOutput) CaPem() pulumi.StringOutput {
-	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.CaPem }).(pulumi.StringOutput)
-}
-
-// All Consul servers.
-func (o MembershipOutput) ConsulNodes() NodeArrayOutput {
-	return o.ApplyT(func(v *Membership) NodeArrayOutput { return v.ConsulNodes }).(NodeArrayOutput)
-}
-
-// A management token of Consul.
-func (o MembershipOutput) ConsulToken() pulumi.StringOutput {
-	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.ConsulToken }).(pulumi.StringOutput)
+// Consul, with a management token. The machine is a client where it is not among the nodes.
+func (o MembershipOutput) Consul() ClusterOutput {
+	return o.ApplyT(func(v *Membership) ClusterOutput { return v.Consul }).(ClusterOutput)
 }
 
 // Machines with the same lane go one after the other.
@@ -279,7 +217,7 @@ func (o MembershipOutput) Lane() pulumi.StringOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.Lane }).(pulumi.StringOutput)
 }
 
-// Name of the machine: of its agents in Consul and Nomad, and of its Vault server.
+// Name of the machine: of its agents in Consul and Nomad, and of its Vault server. Where it is among a cluster's nodes, the machine is a server of that cluster.
 func (o MembershipOutput) Machine() pulumi.StringOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.Machine }).(pulumi.StringOutput)
 }
@@ -294,14 +232,14 @@ func (o MembershipOutput) NodeId() pulumi.StringOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.NodeId }).(pulumi.StringOutput)
 }
 
-// All Nomad servers.
-func (o MembershipOutput) NomadNodes() NodeArrayOutput {
-	return o.ApplyT(func(v *Membership) NodeArrayOutput { return v.NomadNodes }).(NodeArrayOutput)
+// Nomad, if the machine is one of its servers or clients, with a management token.
+func (o MembershipOutput) Nomad() ClusterPtrOutput {
+	return o.ApplyT(func(v *Membership) ClusterPtrOutput { return v.Nomad }).(ClusterPtrOutput)
 }
 
-// A management token of Nomad.
-func (o MembershipOutput) NomadToken() pulumi.StringOutput {
-	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.NomadToken }).(pulumi.StringOutput)
+// Whether the machine runs a Nomad client. It can be a Nomad server besides.
+func (o MembershipOutput) NomadClient() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v *Membership) pulumi.BoolPtrOutput { return v.NomadClient }).(pulumi.BoolPtrOutput)
 }
 
 // Nomad's region, which its servers carry in their names.
@@ -309,29 +247,19 @@ func (o MembershipOutput) Region() pulumi.StringOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.Region }).(pulumi.StringOutput)
 }
 
-// What the machine is besides a member of Consul: `vault`, `consul-server`, `nomad-server`, `nomad-client`.
-func (o MembershipOutput) Roles() pulumi.StringArrayOutput {
-	return o.ApplyT(func(v *Membership) pulumi.StringArrayOutput { return v.Roles }).(pulumi.StringArrayOutput)
-}
-
 // How long to wait, all in all, as a duration like `90s` or `10m`.
 func (o MembershipOutput) Timeout() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringPtrOutput { return v.Timeout }).(pulumi.StringPtrOutput)
 }
 
-// Keys for a machine that came back with a sealed Vault. Without any, Vault is expected to unseal itself.
+// Keys for a machine that comes back with a sealed Vault. Without any, Vault is expected to unseal itself.
 func (o MembershipOutput) UnsealKeys() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringArrayOutput { return v.UnsealKeys }).(pulumi.StringArrayOutput)
 }
 
-// All Vault servers.
-func (o MembershipOutput) VaultNodes() NodeArrayOutput {
-	return o.ApplyT(func(v *Membership) NodeArrayOutput { return v.VaultNodes }).(NodeArrayOutput)
-}
-
-// A token that may read the autopilot's state, remove peers, and make the active node step down.
-func (o MembershipOutput) VaultToken() pulumi.StringOutput {
-	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.VaultToken }).(pulumi.StringOutput)
+// Vault, if the machine is one of its servers, with a token that may read the autopilot's state, remove peers, and make the active node step down.
+func (o MembershipOutput) Vault() ClusterPtrOutput {
+	return o.ApplyT(func(v *Membership) ClusterPtrOutput { return v.Vault }).(ClusterPtrOutput)
 }
 
 func init() {

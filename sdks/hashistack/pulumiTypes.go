@@ -13,11 +13,189 @@ import (
 
 var _ = internal.GetEnvOrDefault
 
+// A cluster of one product, and how its API is reached.
+type Cluster struct {
+	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
+	CaPem string `pulumi:"caPem"`
+	// All servers of the cluster. Where any of them will do, each is asked in turn until one answers.
+	Nodes []Node `pulumi:"nodes"`
+	// The token of the requests. Left out where there is none yet.
+	Token *string `pulumi:"token"`
+}
+
+// ClusterInput is an input type that accepts ClusterArgs and ClusterOutput values.
+// You can construct a concrete instance of `ClusterInput` via:
+//
+//	ClusterArgs{...}
+type ClusterInput interface {
+	pulumi.Input
+
+	ToClusterOutput() ClusterOutput
+	ToClusterOutputWithContext(context.Context) ClusterOutput
+}
+
+// A cluster of one product, and how its API is reached.
+type ClusterArgs struct {
+	// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
+	CaPem pulumi.StringInput `pulumi:"caPem"`
+	// All servers of the cluster. Where any of them will do, each is asked in turn until one answers.
+	Nodes NodeArrayInput `pulumi:"nodes"`
+	// The token of the requests. Left out where there is none yet.
+	Token pulumi.StringPtrInput `pulumi:"token"`
+}
+
+func (ClusterArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*Cluster)(nil)).Elem()
+}
+
+func (i ClusterArgs) ToClusterOutput() ClusterOutput {
+	return i.ToClusterOutputWithContext(context.Background())
+}
+
+func (i ClusterArgs) ToClusterOutputWithContext(ctx context.Context) ClusterOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterOutput)
+}
+
+func (i ClusterArgs) ToClusterPtrOutput() ClusterPtrOutput {
+	return i.ToClusterPtrOutputWithContext(context.Background())
+}
+
+func (i ClusterArgs) ToClusterPtrOutputWithContext(ctx context.Context) ClusterPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterOutput).ToClusterPtrOutputWithContext(ctx)
+}
+
+// ClusterPtrInput is an input type that accepts ClusterArgs, ClusterPtr and ClusterPtrOutput values.
+// You can construct a concrete instance of `ClusterPtrInput` via:
+//
+//	        ClusterArgs{...}
+//
+//	or:
+//
+//	        nil
+type ClusterPtrInput interface {
+	pulumi.Input
+
+	ToClusterPtrOutput() ClusterPtrOutput
+	ToClusterPtrOutputWithContext(context.Context) ClusterPtrOutput
+}
+
+type clusterPtrType ClusterArgs
+
+func ClusterPtr(v *ClusterArgs) ClusterPtrInput {
+	return (*clusterPtrType)(v)
+}
+
+func (*clusterPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**Cluster)(nil)).Elem()
+}
+
+func (i *clusterPtrType) ToClusterPtrOutput() ClusterPtrOutput {
+	return i.ToClusterPtrOutputWithContext(context.Background())
+}
+
+func (i *clusterPtrType) ToClusterPtrOutputWithContext(ctx context.Context) ClusterPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(ClusterPtrOutput)
+}
+
+// A cluster of one product, and how its API is reached.
+type ClusterOutput struct{ *pulumi.OutputState }
+
+func (ClusterOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*Cluster)(nil)).Elem()
+}
+
+func (o ClusterOutput) ToClusterOutput() ClusterOutput {
+	return o
+}
+
+func (o ClusterOutput) ToClusterOutputWithContext(ctx context.Context) ClusterOutput {
+	return o
+}
+
+func (o ClusterOutput) ToClusterPtrOutput() ClusterPtrOutput {
+	return o.ToClusterPtrOutputWithContext(context.Background())
+}
+
+func (o ClusterOutput) ToClusterPtrOutputWithContext(ctx context.Context) ClusterPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v Cluster) *Cluster {
+		return &v
+	}).(ClusterPtrOutput)
+}
+
+// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
+func (o ClusterOutput) CaPem() pulumi.StringOutput {
+	return o.ApplyT(func(v Cluster) string { return v.CaPem }).(pulumi.StringOutput)
+}
+
+// All servers of the cluster. Where any of them will do, each is asked in turn until one answers.
+func (o ClusterOutput) Nodes() NodeArrayOutput {
+	return o.ApplyT(func(v Cluster) []Node { return v.Nodes }).(NodeArrayOutput)
+}
+
+// The token of the requests. Left out where there is none yet.
+func (o ClusterOutput) Token() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v Cluster) *string { return v.Token }).(pulumi.StringPtrOutput)
+}
+
+type ClusterPtrOutput struct{ *pulumi.OutputState }
+
+func (ClusterPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**Cluster)(nil)).Elem()
+}
+
+func (o ClusterPtrOutput) ToClusterPtrOutput() ClusterPtrOutput {
+	return o
+}
+
+func (o ClusterPtrOutput) ToClusterPtrOutputWithContext(ctx context.Context) ClusterPtrOutput {
+	return o
+}
+
+func (o ClusterPtrOutput) Elem() ClusterOutput {
+	return o.ApplyT(func(v *Cluster) Cluster {
+		if v != nil {
+			return *v
+		}
+		var ret Cluster
+		return ret
+	}).(ClusterOutput)
+}
+
+// PEM certificates of the authorities that sign the servers' certificates. No others are trusted.
+func (o ClusterPtrOutput) CaPem() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *Cluster) *string {
+		if v == nil {
+			return nil
+		}
+		return &v.CaPem
+	}).(pulumi.StringPtrOutput)
+}
+
+// All servers of the cluster. Where any of them will do, each is asked in turn until one answers.
+func (o ClusterPtrOutput) Nodes() NodeArrayOutput {
+	return o.ApplyT(func(v *Cluster) []Node {
+		if v == nil {
+			return nil
+		}
+		return v.Nodes
+	}).(NodeArrayOutput)
+}
+
+// The token of the requests. Left out where there is none yet.
+func (o ClusterPtrOutput) Token() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *Cluster) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Token
+	}).(pulumi.StringPtrOutput)
+}
+
 // One server of a product.
 type Node struct {
 	// URL of the product's API on this machine, for example `https://10.0.1.10:8200`. Its certificate must be valid for the host in it.
 	Address string `pulumi:"address"`
-	// Logical name of the machine in the Pulumi program; errors and remedies speak of it.
+	// Logical name of the machine in the Pulumi program. Errors and remedies name the machine by it.
 	Name string `pulumi:"name"`
 }
 
@@ -36,7 +214,7 @@ type NodeInput interface {
 type NodeArgs struct {
 	// URL of the product's API on this machine, for example `https://10.0.1.10:8200`. Its certificate must be valid for the host in it.
 	Address pulumi.StringInput `pulumi:"address"`
-	// Logical name of the machine in the Pulumi program; errors and remedies speak of it.
+	// Logical name of the machine in the Pulumi program. Errors and remedies name the machine by it.
 	Name pulumi.StringInput `pulumi:"name"`
 }
 
@@ -97,7 +275,7 @@ func (o NodeOutput) Address() pulumi.StringOutput {
 	return o.ApplyT(func(v Node) string { return v.Address }).(pulumi.StringOutput)
 }
 
-// Logical name of the machine in the Pulumi program; errors and remedies speak of it.
+// Logical name of the machine in the Pulumi program. Errors and remedies name the machine by it.
 func (o NodeOutput) Name() pulumi.StringOutput {
 	return o.ApplyT(func(v Node) string { return v.Name }).(pulumi.StringOutput)
 }
@@ -123,8 +301,12 @@ func (o NodeArrayOutput) Index(i pulumi.IntInput) NodeOutput {
 }
 
 func init() {
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterInput)(nil)).Elem(), ClusterArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPtrInput)(nil)).Elem(), ClusterArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*NodeInput)(nil)).Elem(), NodeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*NodeArrayInput)(nil)).Elem(), NodeArray{})
+	pulumi.RegisterOutputType(ClusterOutput{})
+	pulumi.RegisterOutputType(ClusterPtrOutput{})
 	pulumi.RegisterOutputType(NodeOutput{})
 	pulumi.RegisterOutputType(NodeArrayOutput{})
 }

@@ -18,10 +18,8 @@ type VaultInit struct {
 
 	// Vault's configuration has a seal of a key management service: the keys are recovery keys. Fixed once Vault is initialised.
 	AutoUnseal pulumi.BoolPtrOutput `pulumi:"autoUnseal"`
-	// PEM certificates of the authorities that sign Vault's certificates. No others are trusted.
-	CaPem pulumi.StringOutput `pulumi:"caPem"`
-	// All servers of the cluster. The first one is initialised, the others join it.
-	Nodes NodeArrayOutput `pulumi:"nodes"`
+	// The cluster, without a token. Its first node is initialised, the others join it.
+	Cluster ClusterOutput `pulumi:"cluster"`
 	// The recovery keys, base64; empty without `autoUnseal`.
 	RecoveryKeys pulumi.StringArrayOutput `pulumi:"recoveryKeys"`
 	// Vault's initial root token.
@@ -43,11 +41,8 @@ func NewVaultInit(ctx *pulumi.Context,
 		return nil, errors.New("missing one or more required arguments")
 	}
 
-	if args.CaPem == nil {
-		return nil, errors.New("invalid value for required argument 'CaPem'")
-	}
-	if args.Nodes == nil {
-		return nil, errors.New("invalid value for required argument 'Nodes'")
+	if args.Cluster == nil {
+		return nil, errors.New("invalid value for required argument 'Cluster'")
 	}
 	if args.Shares == nil {
 		args.Shares = pulumi.IntPtr(5)
@@ -99,10 +94,8 @@ func (VaultInitState) ElementType() reflect.Type {
 type vaultInitArgs struct {
 	// Vault's configuration has a seal of a key management service: the keys are recovery keys. Fixed once Vault is initialised.
 	AutoUnseal *bool `pulumi:"autoUnseal"`
-	// PEM certificates of the authorities that sign Vault's certificates. No others are trusted.
-	CaPem string `pulumi:"caPem"`
-	// All servers of the cluster. The first one is initialised, the others join it.
-	Nodes []Node `pulumi:"nodes"`
+	// The cluster, without a token. Its first node is initialised, the others join it.
+	Cluster Cluster `pulumi:"cluster"`
 	// How many keys are made: unseal keys, or recovery keys with `autoUnseal`. Fixed once Vault is initialised.
 	Shares *int `pulumi:"shares"`
 	// How many of the keys are needed to unseal or to recover. Fixed once Vault is initialised.
@@ -115,10 +108,8 @@ type vaultInitArgs struct {
 type VaultInitArgs struct {
 	// Vault's configuration has a seal of a key management service: the keys are recovery keys. Fixed once Vault is initialised.
 	AutoUnseal pulumi.BoolPtrInput
-	// PEM certificates of the authorities that sign Vault's certificates. No others are trusted.
-	CaPem pulumi.StringInput
-	// All servers of the cluster. The first one is initialised, the others join it.
-	Nodes NodeArrayInput
+	// The cluster, without a token. Its first node is initialised, the others join it.
+	Cluster ClusterInput
 	// How many keys are made: unseal keys, or recovery keys with `autoUnseal`. Fixed once Vault is initialised.
 	Shares pulumi.IntPtrInput
 	// How many of the keys are needed to unseal or to recover. Fixed once Vault is initialised.
@@ -169,14 +160,9 @@ func (o VaultInitOutput) AutoUnseal() pulumi.BoolPtrOutput {
 	return o.ApplyT(func(v *VaultInit) pulumi.BoolPtrOutput { return v.AutoUnseal }).(pulumi.BoolPtrOutput)
 }
 
-// PEM certificates of the authorities that sign Vault's certificates. No others are trusted.
-func (o VaultInitOutput) CaPem() pulumi.StringOutput {
-	return o.ApplyT(func(v *VaultInit) pulumi.StringOutput { return v.CaPem }).(pulumi.StringOutput)
-}
-
-// All servers of the cluster. The first one is initialised, the others join it.
-func (o VaultInitOutput) Nodes() NodeArrayOutput {
-	return o.ApplyT(func(v *VaultInit) NodeArrayOutput { return v.Nodes }).(NodeArrayOutput)
+// The cluster, without a token. Its first node is initialised, the others join it.
+func (o VaultInitOutput) Cluster() ClusterOutput {
+	return o.ApplyT(func(v *VaultInit) ClusterOutput { return v.Cluster }).(ClusterOutput)
 }
 
 // The recovery keys, base64; empty without `autoUnseal`.

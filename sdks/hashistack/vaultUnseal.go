@@ -20,7 +20,7 @@ type VaultUnseal struct {
 	CaPem pulumi.StringOutput `pulumi:"caPem"`
 	// Unseal keys, at least as many as Vault's threshold. Without any, Vault is expected to unseal itself.
 	Keys pulumi.StringArrayOutput `pulumi:"keys"`
-	// Identity of the machine, for example the ID of its server: a new machine has a sealed Vault, so a new value means to unseal again.
+	// Identity of the machine, for example the ID of its server. A new machine has a sealed Vault, so with a new value it is unsealed again.
 	MachineId pulumi.StringPtrOutput `pulumi:"machineId"`
 	// The server to unseal.
 	Node NodeOutput `pulumi:"node"`
@@ -90,7 +90,7 @@ type vaultUnsealArgs struct {
 	CaPem string `pulumi:"caPem"`
 	// Unseal keys, at least as many as Vault's threshold. Without any, Vault is expected to unseal itself.
 	Keys []string `pulumi:"keys"`
-	// Identity of the machine, for example the ID of its server: a new machine has a sealed Vault, so a new value means to unseal again.
+	// Identity of the machine, for example the ID of its server. A new machine has a sealed Vault, so with a new value it is unsealed again.
 	MachineId *string `pulumi:"machineId"`
 	// The server to unseal.
 	Node Node `pulumi:"node"`
@@ -104,7 +104,7 @@ type VaultUnsealArgs struct {
 	CaPem pulumi.StringInput
 	// Unseal keys, at least as many as Vault's threshold. Without any, Vault is expected to unseal itself.
 	Keys pulumi.StringArrayInput
-	// Identity of the machine, for example the ID of its server: a new machine has a sealed Vault, so a new value means to unseal again.
+	// Identity of the machine, for example the ID of its server. A new machine has a sealed Vault, so with a new value it is unsealed again.
 	MachineId pulumi.StringPtrInput
 	// The server to unseal.
 	Node NodeInput
@@ -159,7 +159,7 @@ func (o VaultUnsealOutput) Keys() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *VaultUnseal) pulumi.StringArrayOutput { return v.Keys }).(pulumi.StringArrayOutput)
 }
 
-// Identity of the machine, for example the ID of its server: a new machine has a sealed Vault, so a new value means to unseal again.
+// Identity of the machine, for example the ID of its server. A new machine has a sealed Vault, so with a new value it is unsealed again.
 func (o VaultUnsealOutput) MachineId() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *VaultUnseal) pulumi.StringPtrOutput { return v.MachineId }).(pulumi.StringPtrOutput)
 }

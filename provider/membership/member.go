@@ -1,0 +1,163 @@
+package membership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+
+	"hashistack/provider/internal/api"
+	"hashistack/provider/internal/wait"
+	"hashistack/provider/vault"
+)
+
+// member is a machine with the clusters that it belongs to.
+type member struct {
+	State
+	quorums []quorum // in which it has a vote
+	consul  []api.Consul
+	nomad   []api.Nomad                 // none: it is not a member of Nomad
+	unseal  func(context.Context) error // nil: it has no Vault
+}
+
+func newMember(state State) (*member, error) {
+	m := &member{State: state}
+	var err error
+	if m.consul, err = api.ConnectConsul(state.Consul); err != nil {
+		return nil, err
+	}
+	if state.Vault != nil {
+		servers, err := api.ConnectVault(*state.Vault)
+		if err != nil {
+			return nil, err
+		}
+		m.quorums = append(m.quorums, vaultQuorum(servers))
+		if own := slices.IndexFunc(servers, func(server api.Vault) bool { return server.Name == state.Machine }); own >= 0 {
+			m.unseal = vault.Unsealer(servers[own], state.UnsealKeys)
+		}
+	}
+	if state.Nomad != nil {
+		if m.nomad, err = api.ConnectNomad(*state.Nomad); err != nil {
+			return nil, err
+		}
+		if state.serves(state.Nomad) {
+			m.quorums = append(m.quorums, nomadQuorum{m.nomad, "." + state.Region})
+		}
+	}
+	// Consul last: Nomad and Vault on the machine rely on its agent.
+	if state.serves(&state.Consul) {
+		m.quorums = append(m.quorums, consulQuorum(m.consul))
+	}
+	return m, nil
+}
+
+func (m *member) String() string { return m.Machine }
+
+// present returns nil if the machine is a healthy member, and what Consul knows it by.
+func (m *member) present(ctx context.Context) (nodeID string, err error) {
+	err = wait.AnyOf(m.consul, func(ctx context.Context, server api.Consul) error {
+		nodeID, err = agent(ctx, server, m.Machine)
+		return err
+	})(ctx)
+	if err != nil {
+		return "", fmt.Errorf("Consul: %w", err)
+	}
+	for _, q := range m.quorums {
+		healthy, err := q.healthy(ctx)
+		if err == nil && !slices.Contains(healthy, m.Machine) {
+			err = fmt.Errorf("it is no healthy voter; these are: %s", strings.Join(healthy, ", "))
+		}
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", q, err)
+		}
+	}
+	if !m.NomadClient {
+		return nodeID, nil
+	}
+	node, err := m.client(ctx)
+	if err != nil {
+		return "", fmt.Errorf("Nomad: %w", err)
+	}
+	if node.SchedulingEligibility != nomad.NodeSchedulingEligible {
+		return "", fmt.Errorf("Nomad: its client gets no allocations, it is %s", node.SchedulingEligibility)
+	}
+	return nodeID, nil
+}
+
+// agent returns Consul's ID of a machine's agent, if the machine is known and its agent alive.
+func agent(ctx context.Context, server api.Consul, machine string) (id string, err error) {
+	found, _, err := server.Catalog().Node(machine, server.WithToken(ctx))
+	if err != nil {
+		return "", err
+	}
+	if found == nil {
+		return "", errors.New("it is not in the catalog")
+	}
+	checks, _, err := server.Health().Node(machine, server.WithToken(ctx))
+	if err != nil {
+		return "", err
+	}
+	alive := slices.ContainsFunc(checks, func(check *consul.HealthCheck) bool {
+		return check.CheckID == "serfHealth" && check.Status == consul.HealthPassing
+	})
+	if !alive {
+		return "", errors.New("its agent is not alive")
+	}
+	return found.Node.ID, nil
+}
+
+// back returns nil if a new machine has taken the place of this one, which left. A Vault that came with it is unsealed
+// here: VaultUnseal cannot do it, because Pulumi runs that only when all new machines are there.
+func (m *member) back(ctx context.Context) error {
+	if m.unseal != nil {
+		if err := m.unseal(ctx); err != nil {
+			return err
+		}
+	}
+	nodeID, err := m.present(ctx)
+	if err == nil && nodeID == m.NodeID {
+		err = errors.New("Consul still lists the machine that left")
+	}
+	return err
+}
+
+// spared returns nil if enough of the others are healthy: a majority of all servers that there are to be must be left when
+// the machine goes. Its own health does not count.
+func (m *member) spared(ctx context.Context) error {
+	for _, q := range m.quorums {
+		if q.size() == 1 {
+			return wait.Final(fmt.Errorf("%s is the only server of %s: what %[2]s knows would go with the machine. Take a backup, destroy the stack, "+
+				"and make it anew; with three servers machines can be replaced one after the other", m, q))
+		}
+		healthy, err := q.healthy(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", q, err)
+		}
+		others := slices.DeleteFunc(healthy, func(name string) bool { return name == m.Machine })
+		if want := q.size()/2 + 1; len(others) < want {
+			return fmt.Errorf("%s cannot do without %s: %d others must be healthy voters, these are: %s", q, m, want, strings.Join(others, ", "))
+		}
+	}
+	return nil
+}
+
+// leave makes the machine leave: first its allocations, then its votes.
+func (m *member) leave(ctx context.Context) error {
+	if m.NomadClient {
+		if err := m.drain(ctx); err != nil {
+			return err
+		}
+	}
+	for _, q := range m.quorums {
+		if err := wait.Until(ctx, fmt.Sprintf("%s to leave %s", m, q), func(ctx context.Context) error {
+			return q.leave(ctx, m.Machine)
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
