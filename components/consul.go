@@ -48,11 +48,12 @@ type Consul struct {
 	provider *consul.Provider
 	engine   *vaultconsul.SecretBackend
 	site     Site
+	machines []Machine
 }
 
 // NewConsul declares the Consul cluster.
 func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulumi.ResourceOption) (*Consul, error) {
-	c := &Consul{site: args.Site, Address: args.Machines[0].url(names.ConsulPort)}
+	c := &Consul{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.ConsulPort)}
 	if err := ctx.RegisterComponentResource(ConsulType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("register Consul %s: %w", name, err)
 	}

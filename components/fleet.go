@@ -7,6 +7,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
 	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
@@ -14,7 +15,7 @@ import (
 // FleetType is the type token of Fleet.
 const FleetType = typePrefix + "Fleet"
 
-// quorumLane is where machines with a vote take turns, of whichever product: one of them is away at a time.
+// quorumLane is the lane of all machines with a vote, whatever the product: one of them is away at a time.
 const quorumLane = "quorum"
 
 // clientsKept says how many of a pool's clients stay for each that is away.
@@ -33,8 +34,8 @@ type FleetArgs struct {
 	Patience time.Duration
 }
 
-// Fleet is the machines as members of their clusters. It is there when all of them are, healthy; and a machine that is to be
-// replaced or removed leaves its clusters first, when it is its turn and the others can do without it.
+// Fleet is the machines as members of their clusters. It exists once every machine is a healthy member. Before a machine is
+// replaced or removed, it leaves its clusters: in its turn, and when the others can do without it.
 type Fleet struct {
 	pulumi.ResourceState
 }
@@ -73,20 +74,24 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 	return nil
 }
 
-// join gives a membership the clusters that the pool's machines are members of, and so what their state holds secrets of.
+// join gives a membership the clusters that the pool's machines are members of. Their tokens are all that its state holds
+// secret.
 func (a *FleetArgs) join(membership *hashistack.MembershipArgs, pool *MachinePool) {
-	of := func(servers machine.Role, port int, token pulumi.StringOutput) hashistack.ClusterArgs {
+	of := func(servers []Machine, port int, token pulumi.StringOutput) hashistack.ClusterArgs {
 		// All roots, not the clients' bundle: a new machine may present a certificate that the next root has signed, and the
 		// clients do not know that root yet.
-		return withToken(clusterOf(With(a.Pools, servers), port, a.Trust.all), token)
+		return withToken(clusterOf(servers, port, a.Trust.all), token)
 	}
-	membership.Consul = of(machine.RoleConsulServer, names.ConsulPort, a.Consul.Token)
-	membership.NomadClient = pulumi.Bool(pool.Has(machine.RoleNomadClient))
-	if pool.Has(machine.RoleVault) {
-		membership.Vault, membership.UnsealKeys = of(machine.RoleVault, names.VaultPort, a.Vault.RootToken), a.Vault.unsealKeys
+	made := parts.Of(pool.Roles)
+	membership.NomadClient = pulumi.Bool(made.RunJobs())
+	if made.Member(machine.Consul) {
+		membership.Consul = of(a.Consul.machines, names.ConsulPort, a.Consul.Token)
 	}
-	if pool.Has(machine.RoleNomadServer) || pool.Has(machine.RoleNomadClient) {
-		membership.Nomad = of(machine.RoleNomadServer, names.NomadPort, a.Nomad.Token)
+	if made.Member(machine.Vault) {
+		membership.Vault, membership.UnsealKeys = of(a.Vault.machines, names.VaultPort, a.Vault.RootToken), a.Vault.unsealKeys
+	}
+	if made.Member(machine.Nomad) {
+		membership.Nomad = of(a.Nomad.machines, names.NomadPort, a.Nomad.Token)
 	}
 }
 

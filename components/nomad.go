@@ -44,11 +44,12 @@ type Nomad struct {
 
 	provider *nomad.Provider
 	site     Site
+	machines []Machine
 }
 
 // NewNomad declares the Nomad cluster.
 func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.ResourceOption) (*Nomad, error) {
-	n := &Nomad{site: args.Site, Address: args.Machines[0].url(names.NomadPort)}
+	n := &Nomad{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.NomadPort)}
 	if err := ctx.RegisterComponentResource(NomadType, name, n, opts...); err != nil {
 		return nil, fmt.Errorf("register Nomad %s: %w", name, err)
 	}

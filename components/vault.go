@@ -42,11 +42,12 @@ type Vault struct {
 	provider   *vault.Provider
 	platform   *vault.Mount
 	site       Site
+	machines   []Machine
 }
 
 // NewVault declares the Vault cluster on machines that boot with Vault.
 func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.ResourceOption) (*Vault, error) {
-	v := &Vault{site: args.Site, Address: args.Machines[0].url(names.VaultPort)}
+	v := &Vault{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.VaultPort)}
 	if err := ctx.RegisterComponentResource(VaultType, name, v, opts...); err != nil {
 		return nil, fmt.Errorf("register Vault %s: %w", name, err)
 	}

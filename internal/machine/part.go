@@ -21,6 +21,11 @@ type Part struct {
 	// Everywhere is whether every machine has the part. The table in package parts sets it.
 	Everywhere bool
 
+	// Member is the product whose cluster the part makes its machine a member of; empty: of none.
+	Member Product
+	// RunsJobs is whether jobs run on machines with the part. They are drained before they go.
+	RunsJobs bool
+
 	// Certificates are those that machines with the part may ask Vault for. The authorities get a role for each.
 	Certificates []Certificate
 	// Tokens are the Consul tokens that machines with the part are given. Vault's Consul engine gets a role for each.
@@ -36,6 +41,16 @@ type Part struct {
 	// On says what the part brings to a machine besides its rootfs. Nil: nothing.
 	On func(Cluster, Machine) Contents
 }
+
+// Product is one of the products that form a cluster.
+type Product string
+
+// The products.
+const (
+	Vault  Product = "vault"
+	Consul Product = "consul"
+	Nomad  Product = "nomad"
+)
 
 // Certificate is a role of a certificate authority in Vault.
 type Certificate struct {

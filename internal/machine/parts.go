@@ -23,6 +23,16 @@ func (parts Parts) APIs() []API {
 	return all
 }
 
+// Member tells whether machines with these parts are members of a product's cluster.
+func (parts Parts) Member(of Product) bool {
+	return slices.ContainsFunc(parts, func(part Part) bool { return part.Member == of })
+}
+
+// RunJobs tells whether jobs run on machines with these parts.
+func (parts Parts) RunJobs() bool {
+	return slices.ContainsFunc(parts, func(part Part) bool { return part.RunsJobs })
+}
+
 // Certificates are what machines with these parts may ask for.
 func (parts Parts) Certificates() []Certificate {
 	var all []Certificate

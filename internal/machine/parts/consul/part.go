@@ -17,7 +17,7 @@ var files embed.FS
 
 // Part is on every machine.
 var Part = machine.Part{
-	Name: "consul", FS: files, On: on,
+	Name: "consul", FS: files, On: on, Member: machine.Consul,
 	Certificates: []machine.Certificate{ClientCertificate},
 	Tokens:       []machine.Token{access.AgentToken, dnsToken},
 }

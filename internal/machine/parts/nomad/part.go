@@ -17,7 +17,7 @@ import (
 var files embed.FS
 
 // Part is on machines with a Nomad role.
-var Part = machine.Part{Name: "nomad", FS: files, On: on}
+var Part = machine.Part{Name: "nomad", FS: files, On: on, Member: machine.Nomad}
 
 // What agents have of each kind. An agent that is both has the server's: it serves the client as well.
 var (

@@ -20,7 +20,7 @@ var files embed.FS
 
 // Part is on machines with the role nomad-client.
 var Part = machine.Part{
-	Name: "nomadclient", FS: files, On: on,
+	Name: "nomadclient", FS: files, On: on, RunsJobs: true,
 	Certificates: []machine.Certificate{nomad.ClientCertificate},
 	Tokens:       []machine.Token{nomad.ClientToken},
 }

@@ -18,7 +18,7 @@ var files embed.FS
 
 // Part is on machines with the role vault.
 var Part = machine.Part{
-	Name: "vault", FS: files, On: on,
+	Name: "vault", FS: files, On: on, Member: machine.Vault,
 	Certificates:     []machine.Certificate{certificate},
 	Tokens:           []machine.Token{registrationToken},
 	APIs:             []machine.API{{Name: "Vault API", Port: names.VaultPort}},
