@@ -139,7 +139,7 @@ func TestLoadConfigReportsEverythingAtOnce(t *testing.T) {
   - hashistack:pools[1].subnet: 10.0.1.128/25 overlaps pools[0].subnet 10.0.1.0/24: give each pool a subnet of its own
   - hashistack:operators[0]: 0.0.0.0/0 would open the APIs to the whole internet: name your own networks
   - hashistack:pools[0].count: must be 1, 3 or 5 with role vault, got 2: an even number tolerates no more failures than the odd one below it
-  - hashistack:pools[1].roles[0]: must be one of vault, consul-server, nomad-server, nomad-client, got "nomad-cleint"
+  - hashistack:pools[1].roles[0]: must be one of `+commas(machine.AllRoles())+`, got "nomad-cleint"
   - hcloud:token: missing: run `+"`pulumi config set --secret hcloud:token …`"+` with an API token of the Hetzner Cloud project (read & write), or export HCLOUD_TOKEN`)
 }
 
