@@ -3,12 +3,12 @@ SHELL         := bash
 .SHELLFLAGS   := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# What is built here is found first, by the recipes as by `eval "$(make -s env)"`.
+# The tools that are built here come first on the PATH, as they do after `eval "$(make -s env)"`.
 bin   := .tools/bin
 stack := $(bin)/stack
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
-# Our Go modules with code of ours. Left out: the generated SDKs, and the folders in tools/ that only pin something.
+# The Go modules that we write. Left out: the generated SDKs, and the folders in tools/ that only pin something.
 pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/pulumi-resource-$(p)/shim)
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
@@ -30,7 +30,7 @@ env: $(stack) ## Print shell exports for the running stack: eval "$$(make -s env
 jobs: $(stack) ## Run the sample jobs on the running stack, and show why one is denied
 	@$(stack) jobs
 
-settle: $(stack) ## Clean up after an update that was killed, so that the next can go on (STACK=… for others than local)
+settle: $(stack) ## Clean up after an update that was killed, so that the next can go on (STACK=… for another than local)
 	@$(stack) settle $(if $(STACK),--stack $(STACK))
 
 test: test-unit test-products test-localcloud test-e2e ## Run every test, the fast ones first

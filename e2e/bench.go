@@ -20,7 +20,7 @@ type measured struct {
 	Phases  []phase        `json:"phases,omitempty"`
 	Calls   []stack.Calls  `json:"apiCalls"`
 	Changes map[string]int `json:"changes,omitempty"`
-	// CriticalPath is what the operation could not have been shorter than.
+	// CriticalPath is the chain of resources that decided how long the operation took.
 	CriticalPath []bench.Bar `json:"criticalPath,omitempty"`
 	Resources    []bench.Bar `json:"resources,omitempty"`
 }

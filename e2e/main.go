@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	// Ctrl-C reaches pulumi by itself, as one of the terminal's processes; here it only ends the waiting.
+	// The terminal sends Ctrl-C to pulumi as well, so here it only ends the waiting.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command().ExecuteContext(ctx); err != nil {

@@ -35,7 +35,8 @@ func resumeCommand() *cobra.Command {
 	}
 }
 
-// proveResume kills an update at each chosen moment, at all if none is chosen, and reports all that did not come up.
+// proveResume kills an update at each chosen moment, or at every moment if none is chosen. It reports the moments after
+// which the stack did not come up.
 func proveResume(ctx context.Context, s *stack.Stack, chosen map[int]bool) error {
 	var failed []error
 	var verdicts []string

@@ -27,6 +27,6 @@ func rotationCommand() *cobra.Command {
 			return rotation.Prove(cmd.Context(), s, steps, filepath.Join(s.Root, ".out", "rotation"))
 		},
 	}
-	cmd.Flags().BoolVar(&brief, "brief", false, "the form that is a part of the tests")
+	cmd.Flags().BoolVar(&brief, "brief", false, "only the steps that are a part of the tests")
 	return cmd
 }

@@ -11,12 +11,13 @@ import (
 	"hashistack/e2e/stack"
 )
 
-// settleCommand is for the local stack as for any other: that one with the environment in which its updates are run.
+// settleCommand settles the local stack, with the environment that its updates have, or any other stack, with the
+// environment of the caller.
 func settleCommand() *cobra.Command {
 	var name string
 	cmd := &cobra.Command{
 		Use:   "settle",
-		Short: "Clean up what an update that was killed had begun, so that the next one can go on",
+		Short: "Clean up after an update that was killed, so that the next one can go on",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := stack.Open()

@@ -39,7 +39,7 @@ func up(ctx context.Context, s *stack.Stack) error {
 	return nil
 }
 
-// use sees to it that the platform that has come up does its work.
+// use proves that the platform works: it runs the sample jobs and waits for all machines.
 func use(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, phases *stack.Phases) error {
 	sample, err := jobs.New(s, outputs)
 	if err != nil {
@@ -55,7 +55,7 @@ func use(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, phases *st
 	return sample.RunDenied(ctx)
 }
 
-// runJobs runs both sample jobs and waits for both to say what they have to say.
+// runJobs runs both sample jobs, and shows what each of them says.
 func runJobs(ctx context.Context, s *stack.Stack) error {
 	outputs, err := s.Outputs(ctx)
 	if err != nil {

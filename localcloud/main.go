@@ -18,7 +18,7 @@ func main() {
 	root := &cobra.Command{
 		Use:           "localcloud",
 		Short:         "A local Hetzner Cloud whose servers are systemd containers",
-		SilenceUsage:  true, // An error of the machine room is not one of usage.
+		SilenceUsage:  true, // A failure of the cloud is no misuse of the command line.
 		SilenceErrors: true, // main prints it.
 	}
 	root.AddCommand(serveCommand(), downCommand())

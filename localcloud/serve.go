@@ -88,12 +88,12 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("--public-range: %w", err)
 	}
-	// The state first: its lock is what keeps a second process away from the same machines.
+	// The state first: its lock keeps a second process away from the same machines.
 	state, err := store.Open(o.state)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = state.Close() }() // only the lock is open, and the end of the process lets go of it in any case
+	defer func() { _ = state.Close() }() // only the lock is open, and it ends with the process in any case
 
 	runtime, packages, mirrorAddress, err := machineRoom(ctx, o, publicRange, log)
 	if err != nil {
@@ -119,7 +119,7 @@ func serve(ctx context.Context, o serveOptions) error {
 	})
 }
 
-// machineRoom makes sure of the image and the packages, and takes over the machines that are there already.
+// machineRoom prepares the machine image, the package mirror and the runtime, which takes over existing machines.
 func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, log *slog.Logger) (machine.Runtime, http.Handler, string, error) {
 	cache := o.cache
 	if cache == "" {
@@ -183,7 +183,7 @@ func listen(ctx context.Context, log *slog.Logger, endpoints []endpoint) error {
 	failed := make(chan error, len(endpoints))
 	var servers []*http.Server
 	defer func() {
-		// Requests are short; those that are not over by then belong to clients that wait for machines.
+		// Requests are short. Those that still run then belong to clients that wait for machines, and are cut off.
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		for _, s := range servers {

@@ -144,8 +144,9 @@ func (r *running) readdress(s *hcloud.Server) *hcloud.Server {
 	return s
 }
 
-// lastPort is the last port that was handed out. It starts below those that the kernel gives to outgoing connections: the
-// local cloud listens late, after it has built an image perhaps, and one of them could have taken its port by then.
+// lastPort is the last port that was handed out. It starts below the range from which the kernel takes ports for
+// outgoing connections: the local cloud may build an image before it listens, and a connection could take the port
+// meanwhile.
 var lastPort = 18579
 
 func freeAddress(t *testing.T) string {

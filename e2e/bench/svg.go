@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Picture is a timeline as an SVG: a bar for each resource that took long enough to be seen, by beginning from top to
-// bottom; those on the critical path are outlined.
+// Picture is a timeline as an SVG. Each resource that took long enough to be seen is a bar, ordered from top to bottom
+// by its beginning; bars on the critical path are outlined.
 type Picture struct {
 	Title    string
 	Bars     []Bar

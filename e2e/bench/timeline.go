@@ -30,8 +30,8 @@ func (s Seconds) MarshalJSON() ([]byte, error) {
 	return strconv.AppendFloat(nil, float64(s), 'f', 2, 64), nil
 }
 
-// Timeline orders the steps of an operation that did something by their beginning. Steps that ended in nothing to do
-// ("same") are left out, and so are components, the stack among them, which do nothing themselves.
+// Timeline lists the steps of an operation in the order in which they began. It leaves out steps that had nothing to do
+// ("same"), and components, the stack among them, because these do nothing themselves.
 func Timeline(began time.Time, events []stack.Event) []Bar {
 	started := map[string]time.Time{}
 	var bars []Bar
@@ -56,8 +56,8 @@ func Timeline(began time.Time, events []stack.Event) []Bar {
 	return bars
 }
 
-// CriticalPath is the chain of resources that the last one to end waited for: for each, the one of its dependencies that
-// ended last. dependencies are by URN.
+// CriticalPath is the chain of resources that decided when the operation ended. It goes back from the resource that
+// ended last, each time to the dependency that ended last. dependencies maps a URN to the URNs that it waits for.
 func CriticalPath(bars []Bar, dependencies map[string][]string) []Bar {
 	byURN := map[string]Bar{}
 	for _, b := range bars {

@@ -1,5 +1,5 @@
-// Package jobs runs the sample jobs on a stack: one that shows a secret which it may read, and one that asks for a secret
-// which it may not.
+// Package jobs runs the sample jobs on a stack: one that may read a secret and shows it, and one that asks for a secret
+// that it may not read.
 package jobs
 
 import (
@@ -42,12 +42,12 @@ const (
 	deniedTimeout = time.Minute
 )
 
-// Sample is the sample job's secret and the machine-independent way to its page.
+// Sample is the sample job, with its secret and a way to its page that does not depend on any one machine.
 type Sample struct {
 	stack   *stack.Stack
 	outputs *stack.Outputs
 	nomad   *nomad.Client
-	servers []*nomad.Client // each of Nomad's servers, for what has to be known while one is away
+	servers []*nomad.Client // each of Nomad's servers, because one may be away
 	// Greeting is the secret, chosen anew for each run.
 	Greeting string
 }
@@ -78,7 +78,7 @@ func (s *Sample) Run(ctx context.Context) error {
 	if _, err := client.KVv2(secretMount).Put(ctx, secretPath, map[string]any{secretField: s.Greeting}); err != nil {
 		return fmt.Errorf("store the sample job's secret at %s/%s: %w", secretMount, secretPath, err)
 	}
-	// A job that runs already goes on with the old secret until its template looks again; a new one reads the new.
+	// A running job would keep the old secret until its template is rendered again, so it is replaced by a new one.
 	if err := s.remove(ctx, "page"); err != nil {
 		return err
 	}
@@ -120,8 +120,8 @@ func (s *Sample) remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// deployed is nil when the deployment of the sample job has succeeded: as many allocations as wanted, all with a passing
-// check.
+// deployed returns nil when the deployment of the sample job has succeeded: as many allocations as wanted, all with a
+// passing check.
 func (s *Sample) deployed(ctx context.Context) error {
 	deployment, _, err := s.nomad.Jobs().LatestDeployment("page", (&nomad.QueryOptions{}).WithContext(ctx))
 	switch {
@@ -145,16 +145,16 @@ curl --silent --show-error --fail --max-time 5 "http://${target%.}:$port/"`
 	return strings.TrimSpace(string(page)), err
 }
 
-// Stored is nil if a client may read the sample job's secret, and finds it.
+// Stored returns nil if a client may read the sample job's secret and finds it as it was stored.
 func (s *Sample) Stored(ctx context.Context, client *vault.Client) error {
 	secret, err := client.KVv2(secretMount).Get(ctx, secretPath)
 	if err == nil && secret.Data[secretField] != s.Greeting {
-		err = errors.New("the secret is another than was stored")
+		err = errors.New("the secret is not the one that was stored")
 	}
 	return err
 }
 
-// Allocation is what tells whether an allocation of the sample job has been left alone.
+// Allocation is an allocation of the sample job. Two that are equal mean that it was not moved or restarted in between.
 type Allocation struct {
 	ID       string
 	Node     string
@@ -163,7 +163,7 @@ type Allocation struct {
 	Started  time.Time
 }
 
-// Allocations are the running allocations of the sample job, by whichever server answers.
+// Allocations returns the running allocations of the sample job, from the first server that answers.
 func (s *Sample) Allocations(ctx context.Context) (all []Allocation, err error) {
 	var said []error
 	for _, server := range s.servers {
@@ -203,8 +203,8 @@ func allocations(ctx context.Context, server *nomad.Client) ([]Allocation, error
 	return all, nil
 }
 
-// Spread moves an allocation of the sample job away from a machine that has several, as happens when machines are replaced:
-// Nomad leaves where it is what runs.
+// Spread gives each allocation of the sample job a machine of its own. When machines are replaced, several end up on
+// one machine, and Nomad does not move them back while they run.
 func (s *Sample) Spread(ctx context.Context) error {
 	return poll.Until(ctx, deployTimeout, "the allocations of the sample job to be on machines of their own", func(ctx context.Context) error {
 		all, err := s.Allocations(ctx)
@@ -226,8 +226,8 @@ func (s *Sample) Spread(ctx context.Context) error {
 	})
 }
 
-// RunDenied runs the job that asks for a secret of another job. It makes the role in Vault that only that other job may
-// log in with.
+// RunDenied runs the job that asks for a secret of another job. It also makes the role in Vault with which only that
+// other job may log in.
 func (s *Sample) RunDenied(ctx context.Context) error {
 	client, err := s.outputs.Vault()
 	if err != nil {
@@ -247,8 +247,8 @@ func (s *Sample) RunDenied(ctx context.Context) error {
 	return s.register(ctx, deniedJob)
 }
 
-// What the two groups of the denied job say of themselves: Nomad cannot tell a secret that is refused from one that is
-// not there yet, and waits for it; a login that is refused says why.
+// refusals are what the two groups of the denied job report. Nomad cannot tell a refused secret from one that does not
+// exist yet, so it waits for it; a refused login says why.
 var refusals = []string{
 	"Missing: vault.read(secret/data/default/page/config)",
 	`claim "nomad_job_id" does not match any associated bound claim values`,
@@ -268,10 +268,10 @@ func (s *Sample) Denied(ctx context.Context) (reason string, err error) {
 	return reason, err
 }
 
-// Events are what the allocations of the sample job say of themselves.
+// Events returns what the allocations of the sample job report.
 func (s *Sample) Events(ctx context.Context) string { return s.events(ctx, "page") }
 
-// events are what the tasks of a job's allocations say of themselves, the newest allocation's last event first.
+// events returns what the tasks of a job's allocations report, the last event of the newest allocation first.
 func (s *Sample) events(ctx context.Context, job string) string {
 	allocations, _, err := s.nomad.Jobs().Allocations(job, true, (&nomad.QueryOptions{}).WithContext(ctx))
 	if err != nil {

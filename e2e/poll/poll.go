@@ -24,7 +24,7 @@ func Until(ctx context.Context, timeout time.Duration, what string, try func(con
 			return nil
 		}
 		if ctx.Err() == nil || last == nil {
-			last = err // the one that the end of time itself causes says nothing
+			last = err // not the error that the timeout itself causes: it says nothing
 		}
 		select {
 		case <-ctx.Done():

@@ -16,7 +16,7 @@ import (
 	"hashistack/e2e/stack"
 )
 
-// look is one look from outside: nil when what is looked for is there.
+// look checks, without asking pulumi, whether something exists. It returns nil if it does.
 type look func(ctx context.Context) error
 
 func networkExists(_ context.Context, s *stack.Stack) (look, error) {
@@ -49,7 +49,7 @@ func serverExists(name string) func(context.Context, *stack.Stack) (look, error)
 	}
 }
 
-// vaultInitialised asks a Vault without a token, which at that point is all that can be asked.
+// vaultInitialised asks Vault whether it is initialised. That needs no token, and there is none yet.
 func vaultInitialised(ctx context.Context, s *stack.Stack) (look, error) {
 	cloud, err := s.Hetzner()
 	if err != nil {
@@ -94,7 +94,7 @@ func vaultInitialised(ctx context.Context, s *stack.Stack) (look, error) {
 	}, nil
 }
 
-// mountExists looks into Vault with the root token, which is in the state by now.
+// mountExists looks into Vault with the root token, which is in the state by then.
 func mountExists(path string) func(context.Context, *stack.Stack) (look, error) {
 	return func(ctx context.Context, s *stack.Stack) (look, error) {
 		outputs, err := s.Credentials(ctx)
@@ -136,7 +136,7 @@ func roleExists(name string) func(context.Context, *stack.Stack) (look, error) {
 	}
 }
 
-// consulTokenExists looks for the token that Vault's Consul engine is to have.
+// consulTokenExists looks for the token that Vault's Consul engine is to get.
 func consulTokenExists(ctx context.Context, s *stack.Stack) (look, error) {
 	outputs, err := s.Credentials(ctx)
 	if err != nil {
@@ -160,7 +160,7 @@ func consulTokenExists(ctx context.Context, s *stack.Stack) (look, error) {
 	}, nil
 }
 
-// nomadTokenExists looks for the token that Vault's Nomad engine is to have.
+// nomadTokenExists looks for the token that Vault's Nomad engine is to get.
 func nomadTokenExists(ctx context.Context, s *stack.Stack) (look, error) {
 	outputs, err := s.Credentials(ctx)
 	if err != nil {

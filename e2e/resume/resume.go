@@ -1,5 +1,5 @@
-// Package resume proves that a stack comes up whenever its `pulumi up` was killed: it kills one at a chosen moment, runs
-// the next, and looks whether all is as if nothing had happened.
+// Package resume proves that a stack comes up at whatever moment its `pulumi up` was killed. It kills an update at a
+// chosen moment, runs the next one, and checks that the result is as if nothing had happened.
 package resume
 
 import (
@@ -21,26 +21,26 @@ import (
 // Moment is when pulumi is killed.
 type Moment struct {
 	Name string
-	// At is when pulumi is stopped: at the first event it is true for.
+	// At chooses the event at which pulumi is stopped: the first for which it returns true.
 	At func(stack.Event) bool
-	// Until prepares a look for what must be there before the stopped pulumi is killed, for the most unpleasant point of
-	// a create: done there, not known here. Nil kills at once.
+	// Until prepares a look for what must exist before the stopped pulumi is killed. This is the worst moment of a
+	// create: it is done, but pulumi does not know. Nil kills at once.
 	Until func(ctx context.Context, s *stack.Stack) (look, error)
 	// Remedy is true where the next `pulumi up` must refuse, and the command that its error names must help.
 	Remedy bool
 }
 
 const (
-	// patience bounds how long it takes until something is there, machines' boot included.
+	// patience bounds the wait for something to exist, the boot of the machines included.
 	patience = 5 * time.Minute
-	// slice is how long pulumi may run between two looks: long enough to send a request, too short to send it, get the
-	// answer and save that.
+	// slice is how long pulumi may run between two looks: long enough to send a request, too short to also get the
+	// answer and save it.
 	slice = 4 * time.Millisecond
-	// work is how long its plugins, which are not stopped, then have for what they were asked.
+	// work is how long its plugins, which are not stopped, then have to carry out the request.
 	work = 400 * time.Millisecond
 )
 
-// begins and ends are events of the n-th resource of a type (all names) or of the one with a name.
+// begins and ends choose events of the resource with a type and name; an empty name means any.
 func begins(kind, name string) func(stack.Event) bool {
 	return func(e stack.Event) bool { return e.Begin != nil && e.Begin.Touches(kind, name) }
 }
@@ -66,7 +66,7 @@ func Moments() []Moment {
 	}
 }
 
-// Prove does it for one moment, from an empty cloud to an empty cloud.
+// Prove runs the proof for one moment, from an empty cloud to an empty cloud.
 func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	if err := s.Down(ctx); err != nil {
 		return err
@@ -106,7 +106,7 @@ func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	return nil
 }
 
-// stopAndKill kills pulumi, at once or when what it has asked for is done but pulumi itself does not know yet.
+// stopAndKill kills pulumi: at once, or when something that it has asked for exists but pulumi does not know it yet.
 func stopAndKill(ctx context.Context, s *stack.Stack, m Moment, process *os.Process) error {
 	if m.Until == nil {
 		return process.Kill()
@@ -146,10 +146,10 @@ func within(ctx context.Context, d time.Duration, seen look) error {
 	}
 }
 
-// remedy is a command that an error names between backquotes.
+// remedy finds the command that an error names between backquotes.
 var remedy = regexp.MustCompile("`(pulumi up [^`]+)`")
 
-// resume runs the update again, and what its error asks for where that is what must happen.
+// resume runs the update again. Where the update must refuse, it runs the command that the error names.
 func resume(ctx context.Context, s *stack.Stack, m Moment) error {
 	var said strings.Builder
 	_, err := s.Operate(ctx, stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}, Output: io.MultiWriter(s.Out, &said)})
@@ -177,7 +177,7 @@ func resume(ctx context.Context, s *stack.Stack, m Moment) error {
 	return err
 }
 
-// healthy is nil when a further update has nothing to do and the platform does its work.
+// healthy returns nil when a further update has nothing to do and the platform works.
 func healthy(ctx context.Context, s *stack.Stack) error {
 	if _, err := s.Operate(ctx, stack.Operation{Args: []string{"preview", "--refresh", "--expect-no-changes"}}); err != nil {
 		return fmt.Errorf("an update would change something: %w", err)

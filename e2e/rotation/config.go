@@ -20,12 +20,12 @@ type lifetimes struct {
 	Workload    time.Duration `yaml:"workload" json:"workload"`
 }
 
-// longest is what everything has been issued anew after.
+// longest is the time after which everything has been issued anew.
 func (l lifetimes) longest() time.Duration {
 	return max(l.Certificate, l.Login, l.Token, l.TokenMax, l.Workload)
 }
 
-// text is as the configuration has them.
+// text returns the lifetimes as the configuration writes them.
 func (l lifetimes) text() map[string]string {
 	return map[string]string{
 		"certificate": l.Certificate.String(), "login": l.Login.String(), "token": l.Token.String(),
@@ -33,12 +33,12 @@ func (l lifetimes) text() map[string]string {
 	}
 }
 
-// short lives are over while one looks.
+// short lifetimes end while the proof watches.
 var short = lifetimes{
 	Certificate: time.Minute, Login: time.Minute, Token: time.Minute, TokenMax: 2 * time.Minute, Workload: time.Minute,
 }
 
-// slow lives are long enough to be looked at, twice a minute, in their last quarter.
+// slow lifetimes are so long that a check that runs twice a minute sees their last quarter.
 var slow = lifetimes{
 	Certificate: 6 * time.Minute, Login: 6 * time.Minute, Token: 6 * time.Minute, TokenMax: 12 * time.Minute, Workload: 6 * time.Minute,
 }
@@ -56,7 +56,7 @@ func (c settings) raise(names ...string) {
 	}
 }
 
-// write makes the stack's configuration with these settings, beside the one in the repository, the one to use.
+// write makes a copy of the repository's configuration of the stack, with these settings, and has the stack use it.
 func (c settings) write(s *stack.Stack) error {
 	content, err := os.ReadFile(filepath.Join(s.Root, "Pulumi."+stack.Name+".yaml"))
 	if err != nil {

@@ -12,13 +12,13 @@ import (
 	"hashistack/e2e/poll"
 )
 
-// failingRenewal cuts one machine off from Vault, and sees Consul show it before anything has expired.
+// failingRenewal cuts one machine off from Vault, and checks that Consul shows it before anything has expired.
 func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
 	p.settings.lifetimes = slow
 	if err := p.update(ctx); err != nil {
 		return err
 	}
-	// What was issued before lives its short life out.
+	// Wait until everything that was issued with the short lifetimes has been replaced.
 	if err := p.use(ctx, short.longest()); err != nil {
 		return err
 	}
@@ -76,10 +76,10 @@ func failingRenewal(ctx context.Context, p *proof, phase *Phase) error {
 	return nil
 }
 
-// noted is what the service credentials in Consul says of a machine.
+// noted is what the service `credentials` in Consul says of a machine.
 type noted struct{ state, says string }
 
-// credentials is what is noted of every machine.
+// credentials returns what is noted of every machine.
 func credentials(ctx context.Context, client *consul.Client) (map[string]noted, error) {
 	entries, _, err := client.Health().Service("credentials", "", false, new(consul.QueryOptions).WithContext(ctx))
 	if err != nil {
@@ -89,7 +89,7 @@ func credentials(ctx context.Context, client *consul.Client) (map[string]noted, 
 	for _, entry := range entries {
 		n := noted{state: entry.Checks.AggregatedStatus()}
 		for _, check := range entry.Checks {
-			if check.ServiceName == "credentials" { // and not the node's
+			if check.ServiceName == "credentials" { // not a check of the node itself
 				n.says += check.Output
 			}
 		}

@@ -12,14 +12,15 @@ import (
 	"hashistack/e2e/stack"
 )
 
-// gossip changes the gossip keys of both products by the configuration.
+// gossip changes the gossip keys of both products through the configuration.
 func gossip(ctx context.Context, p *proof, phase *Phase) error {
 	return p.leftAlone(ctx, phase, func() error {
 		return p.changeGossip(ctx, phase, func() error { return p.update(ctx) })
 	})
 }
 
-// interruptedGossip kills the update that changes the gossip keys between two of its steps, and runs it again.
+// interruptedGossip kills the update that changes the gossip keys, between two of that update's steps, and runs it
+// again.
 func interruptedGossip(ctx context.Context, p *proof, phase *Phase) error {
 	return p.leftAlone(ctx, phase, func() error {
 		return p.changeGossip(ctx, phase, func() error {
@@ -43,7 +44,8 @@ func interruptedGossip(ctx context.Context, p *proof, phase *Phase) error {
 	})
 }
 
-// changeGossip looks at the keys and the members before and after the change.
+// changeGossip runs a change of the gossip keys. It compares the keys before and after, and checks that no member was
+// lost.
 func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() error) error {
 	before, err := p.gossipKeys(ctx)
 	if err != nil {
@@ -66,7 +68,7 @@ func (p *proof) changeGossip(ctx context.Context, phase *Phase, change func() er
 	return p.outputs.Healthy(ctx) // every machine is still a member
 }
 
-// gossipKeys are the keys that any member has, by product.
+// gossipKeys returns, by product, the keys that any member has.
 func (p *proof) gossipKeys(ctx context.Context) (map[string][]string, error) {
 	return asked(ctx, "all members' gossip keys", func(ctx context.Context) (map[string][]string, error) {
 		client, err := p.outputs.Consul()

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// lives is for how many of the longest lifetimes the platform is watched, and renewals how often everything must have
-	// been issued anew by then.
+	// lives is how long the platform is watched, in longest lifetimes. renewals is how often everything must have been
+	// issued anew by then.
 	lives    = 5
 	renewals = 4
 	// recovery is how long everything may take to work again.
@@ -35,7 +35,7 @@ func steps() []Step {
 	}
 }
 
-// briefSteps are a part of the tests.
+// briefSteps are the steps that run as a part of the tests.
 func briefSteps() []Step {
 	return []Step{
 		{name: "a lifetime goes by", run: lifetimesGoBy(1, 1)},
@@ -43,7 +43,7 @@ func briefSteps() []Step {
 	}
 }
 
-// leftAlone runs what nobody must notice: the sample job goes on, and nobody meets a certificate that is not accepted.
+// leftAlone runs something that nobody may notice: the sample job goes on, and no certificate is refused anywhere.
 func (p *proof) leftAlone(ctx context.Context, phase *Phase, run func() error) error {
 	began := time.Now()
 	if err := p.jobGoesOn(ctx, phase, run); err != nil {
@@ -61,8 +61,8 @@ func (p *proof) leftAlone(ctx context.Context, phase *Phase, run func() error) e
 	return nil
 }
 
-// jobGoesOn runs what must not disturb the sample job, but for what it has on the excepted machines: its allocations are the
-// same afterwards, and no task has restarted.
+// jobGoesOn runs something that must not disturb the sample job, other than on the machines in except. Everywhere else
+// the allocations must be the same afterwards, and no task may have restarted.
 func (p *proof) jobGoesOn(ctx context.Context, phase *Phase, run func() error, except ...string) error {
 	excepted := func(a jobs.Allocation) bool { return slices.Contains(except, a.Node) }
 	before, err := p.allocations(ctx)
@@ -85,7 +85,8 @@ func (p *proof) jobGoesOn(ctx context.Context, phase *Phase, run func() error, e
 	return nil
 }
 
-// lifetimesGoBy does nothing but look, until everything has been issued anew so and so often.
+// lifetimesGoBy only watches, for as many of the longest lifetimes as lives says. Everything must have been issued anew
+// renewals times by then.
 func lifetimesGoBy(lives, renewals int) func(context.Context, *proof, *Phase) error {
 	return func(ctx context.Context, p *proof, phase *Phase) error {
 		began := time.Now()
@@ -103,7 +104,7 @@ func lifetimesGoBy(lives, renewals int) func(context.Context, *proof, *Phase) er
 	}
 }
 
-// rotate raises generations in the configuration, and goes on until every certificate has been issued anew.
+// rotate raises generations in the configuration, and then watches until every certificate has been issued anew.
 func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
 	return func(ctx context.Context, p *proof, phase *Phase) error {
 		return p.leftAlone(ctx, phase, func() error {
@@ -116,8 +117,9 @@ func rotate(generations ...string) func(context.Context, *proof, *Phase) error {
 	}
 }
 
-// rotateAuthorities is rotate for those that sign. Whoever knows but one of the roots that clients trust, whichever, must be
-// able to verify every listener before and after, and every listener must be certified by others than before.
+// rotateAuthorities is rotate for authorities that sign certificates. Before and after it, a client that trusts only
+// one of the stack's roots, whichever, must be able to verify every listener. After it, every listener must have a
+// certificate from another issuer.
 func rotateAuthorities(generation string) func(context.Context, *proof, *Phase) error {
 	return func(ctx context.Context, p *proof, phase *Phase) error {
 		before, err := p.issuers(ctx)
@@ -141,7 +143,7 @@ func rotateAuthorities(generation string) func(context.Context, *proof, *Phase) 
 	}
 }
 
-// allocations are those of the sample job.
+// allocations returns those of the sample job.
 func (p *proof) allocations(ctx context.Context) ([]jobs.Allocation, error) {
 	return asked(ctx, "the allocations of the sample job", p.sample.Allocations)
 }
@@ -155,8 +157,8 @@ func asked[T any](ctx context.Context, what string, ask func(context.Context) (T
 	return answer, err
 }
 
-// newLogins ends Vault Agent's login on every machine, one after the other. What was issued under the old login ends with
-// that one, within a lifetime, and must be replaced before.
+// newLogins ends Vault Agent's login on every machine, one after the other. What was issued under an old login ends
+// with it, within a lifetime, and must be replaced before that.
 func newLogins(ctx context.Context, p *proof, phase *Phase) error {
 	return p.leftAlone(ctx, phase, func() error {
 		for _, machine := range p.machines {
@@ -168,8 +170,8 @@ func newLogins(ctx context.Context, p *proof, phase *Phase) error {
 	})
 }
 
-// withoutVault is what may fail while Vault is away for longer than certificates live, for 150 s and a minute of recovery. The
-// sample job's page must not.
+// withoutVault is what may fail while Vault is away for longer than certificates live: for 150 s, and a minute of
+// recovery. The sample job's page must not fail.
 var withoutVault = map[string]Allowance{
 	vaultAPI:    {210, "Vault is away"},
 	engines:     {210, "Vault is away"},
@@ -179,7 +181,7 @@ var withoutVault = map[string]Allowance{
 	consulDNS:   {210, "the agents' certificates expire, and with them new connections between them"},
 }
 
-// vaultAway stops Vault everywhere, for longer than any lifetime, and lets it come back.
+// vaultAway stops Vault everywhere for longer than any lifetime, and then starts and unseals it.
 func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
 	return p.jobGoesOn(ctx, phase, func() error {
 		if err := p.onServers(ctx, "systemctl", "stop", "vault"); err != nil {
@@ -203,8 +205,8 @@ func vaultAway(ctx context.Context, p *proof, phase *Phase) error {
 	})
 }
 
-// unseal is what the runbook says to do about sealed servers. It leaves everything else alone: as long as Vault was sealed,
-// the certificates of Consul and Nomad, which a whole update talks to, may have expired.
+// unseal runs the command that the runbook has for sealed servers. A whole update would also talk to Consul and Nomad,
+// and their certificates may have expired while Vault was sealed.
 func (p *proof) unseal(ctx context.Context) error {
 	if err := p.update(ctx, "--refresh", "--target", "**:VaultUnseal::**"); err != nil {
 		return fmt.Errorf("unseal: %w", err)
@@ -221,7 +223,7 @@ func (p *proof) onServers(ctx context.Context, command ...string) error {
 	return nil
 }
 
-// withoutServer and withoutClient are what may fail while one machine after the other restarts.
+// withoutServer and withoutClient are what may fail while machines restart one after the other.
 var (
 	withoutServer = map[string]Allowance{
 		consulAPI:   {15, "when the leader restarts, until the others have elected another"},
@@ -240,7 +242,7 @@ var (
 	}
 )
 
-// restartAll restarts the machines of a pool, each when all is well after the last one.
+// restartAll restarts the machines of a pool one after the other; the next goes when everything works again.
 func restartAll(pool string) func(context.Context, *proof, *Phase) error {
 	return func(ctx context.Context, p *proof, phase *Phase) error {
 		machines := p.outputs.Members(pool)

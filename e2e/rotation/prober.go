@@ -95,7 +95,7 @@ type Figures struct {
 	Slowest seconds `json:"slowestSeconds"`
 	// Errors are what failed probes said: the first few different ones.
 	Errors []string `json:"errors,omitempty"`
-	// LastFailed is when the last one that failed began.
+	// LastFailed is when the last failed probe began.
 	LastFailed time.Time `json:"lastFailed,omitzero"`
 }
 
@@ -152,7 +152,7 @@ func sum(attempts []attempt, from, to time.Time) (f Figures) {
 	return f
 }
 
-// failing are the probes of which one of the last few failed, or that have not been made.
+// failing names the probes that failed in one of their last attempts, or were not attempted that often yet.
 func (p *prober) failing(last int, names []string) (failing []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -31,7 +31,7 @@ const (
 
 var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, engines, pageHTTP}
 
-// probeUser is whom the prober logs in to Vault as.
+// probeUser is the prober's user name in Vault.
 const probeUser = "prober"
 
 // probePolicy is what the prober may do in Vault.
@@ -42,8 +42,8 @@ path "nomad/creds/deployer" { capabilities = ["read"] }
 path "sys/leases/revoke" { capabilities = ["update"] }
 `
 
-// users makes the probes. Each has connections of its own and so a handshake of its own, and asks the next server when one
-// does not answer, as every client does that has more than one address.
+// users makes the probes. Each probe has connections of its own, so that it also makes a TLS handshake of its own. It
+// asks the next server when one does not answer, as every client with more than one address does.
 type users struct {
 	stack     *stack.Stack
 	outputs   *stack.Outputs
@@ -52,7 +52,7 @@ type users struct {
 	password  string                   // the prober's in Vault
 	machines  []string
 	servers   []string
-	elsewhere atomic.Int64 // probes that another than the first server answered
+	elsewhere atomic.Int64 // probes that were not answered by the first server they asked
 }
 
 // probes are all probes of a platform on which the sample job runs.
@@ -97,7 +97,7 @@ func (u *users) prepare(ctx context.Context) error {
 	return nil
 }
 
-// anyServer asks one server after the other, beginning with another one at each tick, until one does what is asked.
+// anyServer asks one server after the other until one does what is asked. It begins with another one at each tick.
 func (u *users) anyServer(ctx context.Context, tick int, try func(ctx context.Context, address, next string) error) error {
 	var said []error
 	for i := range u.servers {
@@ -199,7 +199,7 @@ func (u *users) engines(ctx context.Context, tick int) error {
 	})
 }
 
-// login is a client of the Vault at an address, as the prober.
+// login returns a client of the Vault at an address, logged in as the prober.
 func (u *users) login(ctx context.Context, address string) (*vault.Client, error) {
 	client, err := u.outputs.VaultAt("https://" + address + ":8200")
 	if err != nil {
@@ -215,8 +215,8 @@ func (u *users) login(ctx context.Context, address string) (*vault.Client, error
 	return client, nil
 }
 
-// probeScript reads, on a machine, through its agent, its resolver, and from each allocation of the sample job. It reads
-// Consul's token and the page's text from its input, so that neither stands in a command line.
+// probeScript asks, from a machine, its Consul agent, its resolver, and each allocation of the sample job for the page.
+// It reads Consul's token and the page's text from its input, so that neither is in a command line.
 const probeScript = `read -r token; read -r text
 say() { if [ "$2" = 0 ]; then echo "$1 ok"; else echo "$1 failed: $(echo "$3" | tr '\n' ' ')"; fi; }
 
@@ -232,7 +232,7 @@ for address in "$@"; do
 	page=$(curl --silent --show-error --fail --max-time 4 "http://$address/" 2>&1); [ "$page" = "$text" ]; say page $? "$address: $page"
 done`
 
-// onMachine probes from one machine after the other.
+// onMachine probes from one machine, another one at each tick.
 func (u *users) onMachine(ctx context.Context, tick int, record func(string, error)) {
 	machine := u.machines[tick%len(u.machines)]
 	input := strings.NewReader(u.outputs.ConsulToken + "\n" + u.sample.Greeting + "\n")

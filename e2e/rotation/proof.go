@@ -1,6 +1,6 @@
-// Package rotation proves that secrets never go stale: it brings a platform up on which everything lives for a minute or
-// two, uses it once a second as its users would, and sees that they notice nothing while all is renewed, while it is rotated
-// on purpose, while Vault is away for longer than everything lives, and while machines restart.
+// Package rotation proves that credentials never go stale. It brings up a platform on which everything lives for a
+// minute or two, and uses it once a second as its users would. They must notice nothing while everything is renewed,
+// while it is rotated on purpose, while Vault is away for longer than everything lives, and while machines restart.
 package rotation
 
 import (
@@ -42,7 +42,7 @@ type Step struct {
 	run     func(ctx context.Context, p *proof, phase *Phase) error
 }
 
-// errProblems is returned, wrapped, when something was found that must not be; the report says what.
+// errProblems is returned, wrapped, when a phase has problems; the report lists them.
 var errProblems = errors.New("not as it must be")
 
 // Steps lists the steps of the whole proof with their numbers.
@@ -54,8 +54,8 @@ func Steps() string {
 	return list.String()
 }
 
-// Choose picks steps by their numbers; without any it is the whole proof, or the brief one, which sees everything renewed
-// and rotates the gossip keys.
+// Choose picks steps by their numbers. Without numbers it picks all steps of the whole proof, or of the brief one,
+// which watches everything being renewed and changes the gossip keys.
 func Choose(numbers []string, brief bool) ([]Step, error) {
 	all := steps()
 	if brief {
@@ -205,7 +205,7 @@ func (p *proof) phase(ctx context.Context, step Step) error {
 	return nil
 }
 
-// use lets the probes go on for a time, and shows how it goes.
+// use lets the probes go on for a time, and shows which of them fail.
 func (p *proof) use(ctx context.Context, d time.Duration) error {
 	began := time.Now()
 	over, progress := time.After(d), time.NewTicker(30*time.Second)
@@ -223,12 +223,12 @@ func (p *proof) use(ctx context.Context, d time.Duration) error {
 }
 
 const (
-	// inARow is how many good answers of a probe tell that it works.
+	// inARow is how many successes in a row show that a probe works.
 	inARow = 5
 )
 
-// settled waits until all probes work and no machine's credentials are about to expire, and returns how long ago since was
-// when the last probe failed.
+// settled waits until all probes work and no machine's credentials are about to expire. It returns the time from since
+// to the beginning of the last failed probe.
 func (p *proof) settled(ctx context.Context, since time.Time, limit time.Duration) (time.Duration, error) {
 	client, err := p.outputs.Consul()
 	if err != nil {

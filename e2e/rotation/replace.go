@@ -21,7 +21,7 @@ var whileReplaced = map[string]Allowance{
 	pageHTTP:    {60, "as above; and an allocation has moved that the prober has not found yet"},
 }
 
-// replaceMachines gives all machines another root, and so replaces them.
+// replaceMachines gives all machines another root, which replaces them.
 func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
 	if p.settings.generations["root"] < 2 {
 		if err := rotate("root")(ctx, p, phase); err != nil {
@@ -71,7 +71,7 @@ func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
 	return p.update(ctx, "--expect-no-changes")
 }
 
-// carried is the root that each machine was made with.
+// carried returns, by machine, the root that it was made with.
 func (p *proof) carried(ctx context.Context) (map[string]string, error) {
 	roots := map[string]string{}
 	for _, machine := range p.machines {
@@ -84,8 +84,8 @@ func (p *proof) carried(ctx context.Context) (map[string]string, error) {
 	return roots, nil
 }
 
-// following runs what moves the sample job's allocations, keeps telling the prober where they are, and returns how many ran when
-// the fewest did.
+// following runs something that moves the sample job's allocations, and keeps telling the prober where they are. It
+// returns how many ran when there were fewest.
 func (p *proof) following(ctx context.Context, run func() error) (fewest int, err error) {
 	fewest = math.MaxInt
 	following, stop := context.WithCancel(ctx)

@@ -39,7 +39,7 @@ type Phase struct {
 	Credentials []Changes `json:"credentialChanges"`
 	// Notes are figures of this phase alone.
 	Notes []string `json:"notes,omitempty"`
-	// Problems are what must not be; nothing in a phase that passed.
+	// Problems are what must not happen; empty in a phase that passed.
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -58,9 +58,9 @@ func (p *Phase) problem(format string, args ...any) {
 	p.Problems = append(p.Problems, fmt.Sprintf(format, args...))
 }
 
-// allowElections lets requests to Nomad fail now and then, and Vault's, which has Nomad issue tokens. Each of Nomad's servers
-// restarts once in tokenMax for a new Consul token; when it is the leader, the others refuse what they would have forwarded until
-// they have elected another, after a second or two.
+// allowElections lets some requests to Nomad fail, and some to Vault, which has Nomad issue tokens. Each Nomad server
+// restarts once in tokenMax, for a new Consul token. If it is the leader, the others refuse what they would forward to
+// it until they have elected another, which takes a second or two.
 func (p *Phase) allowElections(took time.Duration) {
 	restarts := 1 + int(took/short.TokenMax)
 	for _, name := range []string{nomadAPI, engines} {
@@ -74,7 +74,7 @@ func (p *Phase) allowElections(took time.Duration) {
 	}
 }
 
-// judge finds what must not be in the figures.
+// judge adds a problem for each probe that failed more often than it may, or was never made.
 func (p *Phase) judge() {
 	for _, name := range probeNames {
 		f, allowed := p.Probes[name], p.Allowed[name]
@@ -104,7 +104,7 @@ func (p *Phase) print(w io.Writer) {
 	for _, c := range p.Credentials {
 		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t\t\n", c.Credential, c.Machines, c.Fewest, c.Most)
 	}
-	_ = table.Flush() // what writes to the terminal cannot do anything about it
+	_ = table.Flush() // nothing can be done about a terminal that is gone
 	for _, name := range slices.Sorted(maps.Keys(p.Allowed)) {
 		fmt.Fprintf(w, "may fail: %s: %s\n", name, p.Allowed[name].Why)
 	}

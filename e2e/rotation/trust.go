@@ -16,8 +16,8 @@ import (
 // ports are those of the three APIs.
 var ports = []string{"8200", "8501", "4646"}
 
-// issuers connects to every listener of every server, once for each root in the stack's file of trusted certificates and
-// with that one alone, and returns by address which authority has certified the listener.
+// issuers connects to every listener of every server, once for each root in the stack's CA file, trusting only that
+// root. It returns, by address, which authority issued the listener's certificate.
 func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 	roots, err := p.roots()
 	if err != nil {
@@ -28,7 +28,7 @@ func (p *proof) issuers(ctx context.Context) (map[string]string, error) {
 		for _, port := range ports {
 			address := net.JoinHostPort(p.outputs.Machines[server], port)
 			for i, root := range roots {
-				issuer, err := asked(ctx, fmt.Sprintf("%s, for who trusts only root %d of %d", address, i+1, len(roots)),
+				issuer, err := asked(ctx, fmt.Sprintf("%s, trusting only root %d of %d", address, i+1, len(roots)),
 					func(ctx context.Context) (string, error) { return issuer(ctx, address, root) })
 				if err != nil {
 					return nil, err
@@ -45,7 +45,7 @@ func (p *proof) anyListener() string {
 	return net.JoinHostPort(p.outputs.Machines[p.servers[0]], ports[0])
 }
 
-// issuer verifies a listener, and returns who certified it: the key of the issuer, and the names up the chain.
+// issuer verifies a listener, and returns the issuer of its certificate: the issuer's key and the names up the chain.
 func issuer(ctx context.Context, address string, root *x509.Certificate) (string, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -46,7 +46,7 @@ func newWatch(s *stack.Stack, machines []string) *watch {
 	return &watch{stack: s, machines: machines, changes: map[string][]change{}}
 }
 
-// probe looks at one machine after the other. What cannot be seen of a machine that is down is no failure.
+// probe looks at one machine at each tick. A machine that is down and cannot be looked at is no failure.
 func (w *watch) probe(ctx context.Context, tick int, _ func(string, error)) {
 	machine := w.machines[tick%len(w.machines)]
 	out, err := w.stack.OnMachine(ctx, machine, "bash", "-c", watchScript)
@@ -73,12 +73,12 @@ func (w *watch) probe(ctx context.Context, tick int, _ func(string, error)) {
 type Changes struct {
 	Credential string `json:"credential"`
 	Machines   int    `json:"machines"`
-	// Fewest and Most are those of a machine.
+	// Fewest and Most are the changes on one machine: the one with the fewest, and the one with the most.
 	Fewest int `json:"fewest"`
 	Most   int `json:"most"`
 }
 
-// between counts the changes in a span of time. The first value that is seen at all is none.
+// between counts the changes in a span of time. The first value that is ever seen is no change.
 func (w *watch) between(from, to time.Time) []Changes {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,13 +106,13 @@ func (w *watch) between(from, to time.Time) []Changes {
 	return sorted
 }
 
-// untrusted is what products write of a certificate that they, or who talks to them, do not accept.
+// untrusted matches what a product logs when it, or its peer, does not accept a certificate.
 const untrusted = `x509:|certificate has expired|bad certificate|unknown authority|expired certificate|certificate required|private key does not match`
 
-// units are those that take part in handshakes.
+// units are the ones that take part in handshakes.
 var units = []string{"vault", "vault-agent", "consul-template", "consul", "nomad"}
 
-// handshakeFailures are the lines of all machines' journals, since a moment, about certificates that were not accepted.
+// handshakeFailures returns the lines about refused certificates in the journals of all machines since a point in time.
 func handshakeFailures(ctx context.Context, s *stack.Stack, machines []string, since time.Time) ([]string, error) {
 	command := fmt.Sprintf("journalctl --no-pager --quiet --output=short-iso --since=@%d", since.Unix())
 	for _, unit := range units {

@@ -15,8 +15,8 @@ import (
 	"hashistack/e2e/stack"
 )
 
-// TestFailureReports lets `make up` fail in two ways. Each time it must say what failed, on which machine, and what that
-// machine's journal had last, and leave what it has made for the next `make up` or `make down`.
+// TestFailureReports makes `make up` fail in two ways. Each time it must say what failed, on which machine, and how
+// that machine's journal ends. It must leave what it has made for the next `make up` or `make down`.
 func TestFailureReports(t *testing.T) {
 	s, err := stack.Open()
 	require.NoError(t, err)
@@ -63,7 +63,7 @@ func TestFailureReports(t *testing.T) {
 	})
 }
 
-// afterFailed is what was said from the report of the failure on.
+// afterFailed returns the output from the report of the failure on.
 func afterFailed(t *testing.T, said string) string {
 	t.Helper()
 	_, report, found := strings.Cut(said, "\nFAILED: ")

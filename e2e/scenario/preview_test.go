@@ -18,8 +18,9 @@ import (
 	"hashistack/e2e/stack"
 )
 
-// unknownOfServer are the properties of a machine that cannot be known before the others exist: numbers that Hetzner
-// gives. (So is the user-data, which has the public address in it; but as a secret it is not shown at all.)
+// unknownOfServer are the properties of a machine that a first preview cannot know: IDs that Hetzner gives to other
+// resources. (The user-data is unknown as well, because it has the public address in it; but it is a secret and not
+// shown.)
 var unknownOfServer = []string{"firewallIds[0]", "networks[0].networkId", "placementGroupId", "publicNets[0].ipv4"}
 
 // firstPreview looks at what pulumi says will be created when nothing exists yet.
@@ -111,8 +112,8 @@ const brokenConfig = `config:
       roles: [nomad-client]
 `
 
-// TestConfigProblems runs a real preview on a configuration that is wrong in many ways: all of it must be in one error,
-// and nothing may have been asked of the cloud.
+// TestConfigProblems runs a real preview on a configuration that is wrong in many ways. All problems must be in one
+// error, and the cloud must not have been asked for anything.
 func TestConfigProblems(t *testing.T) {
 	s, err := stack.Open()
 	require.NoError(t, err)

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// roots are the stack's root certificate and no other.
+// roots returns the stack's root certificate and no other.
 func (r *run) roots(t *testing.T) *x509.CertPool {
 	t.Helper()
 	pem, err := os.ReadFile(r.outputs.CAFile)
@@ -63,7 +63,7 @@ func (r *run) anonymous(t *testing.T) {
 			assert.Equal(t, want, response.StatusCode, "%s%s, %s: %.200s", c.address, c.path, who, body)
 		}
 	}
-	// Consul answers anyone's question for services, with nothing in the answer.
+	// Without a token Consul still answers a question for services, but the answer must be empty.
 	response, err := client.Get(r.outputs.ConsulAddress + "/v1/catalog/services")
 	require.NoError(t, err)
 	body, err := io.ReadAll(response.Body)

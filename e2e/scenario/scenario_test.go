@@ -30,10 +30,11 @@ type run struct {
 	stack   *stack.Stack
 	outputs *stack.Outputs
 	sample  *jobs.Sample
-	said    bytes.Buffer // by everything that was run
+	said    bytes.Buffer // output of everything that was run
 }
 
-// TestScenario goes step by step. What comes up must come up, or there is nothing to try; all else is tried in any case.
+// TestScenario goes step by step. If the stack does not come up, the test ends, because there is nothing to try. Every
+// later step runs even if another one fails.
 func TestScenario(t *testing.T) {
 	s, err := stack.Open()
 	require.NoError(t, err)
@@ -60,14 +61,14 @@ func TestScenario(t *testing.T) {
 	require.NoError(t, err)
 	r.sample, err = jobs.New(s, r.outputs)
 	require.NoError(t, err)
-	// What this one has to say takes minutes, so it starts early.
+	// The denied job takes minutes to say why it does not run, so it starts early.
 	require.NoError(t, r.sample.RunDenied(t.Context()))
 
 	t.Run("a second update changes nothing", r.noChange)
 	t.Run("every cluster has its quorum and a leader", r.clusters)
 	t.Run("the sample job shows its secret", r.sampleJob)
-	t.Run("who has no token is refused", r.anonymous)
-	t.Run("who does not trust the root certificate cannot connect", r.untrusting)
+	t.Run("a request without a token is refused", r.anonymous)
+	t.Run("a client that does not trust the root certificate cannot connect", r.untrusting)
 	t.Run("a wrong server name is refused", r.wrongName)
 	t.Run("the firewall lets nothing else in", r.firewall)
 	t.Run("no rendered file turns verification off", r.verification)
@@ -116,7 +117,7 @@ func (r *run) clusters(t *testing.T) {
 }
 
 func (r *run) sampleJob(t *testing.T) {
-	// It runs since `make up`; it must also run anew with another secret.
+	// The job has run since `make up`. It must also run again with another secret.
 	require.NoError(t, r.sample.Run(t.Context()))
 	page, err := r.sample.Page(t.Context())
 	require.NoError(t, err)
@@ -137,7 +138,7 @@ func (r *run) denied(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, reason, "secret/data/default/page/config")
 
-	// Nomad calls the secret missing; what Vault says of the read stands in the audit log of the server that was active.
+	// Nomad calls the secret missing. That Vault refused it is in the audit log of the server that was active.
 	var refused []string
 	for _, server := range []string{"server-1", "server-2", "server-3"} {
 		lines, err := r.stack.OnMachine(t.Context(), server, "bash", "-c",

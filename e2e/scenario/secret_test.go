@@ -16,13 +16,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// off is what settings look like that turn the verification of certificates off, or name the possibility.
+// off matches settings that turn the verification of certificates off, or only name the possibility.
 const off = `skip[_-]?verify|insecure|ssl_verify|verify_ssl|(^|[^_a-z])verify["' ]*[=:] *false|curl .*(-k|--insecure)`
 
-// switchedOff is what it looks like in what the products themselves keep, which spells out every setting that they have.
+// switchedOff is off for files that the products write themselves. These spell out every setting, so only its value
+// tells.
 const switchedOff = `skip_?verify["' ]*[=:] *(true|1)`
 
-// rendered is where what we render lies on a machine, and kept what the products make of it.
+// rendered is where our own files are on a machine; kept is where the products keep what they make of them.
 const (
 	rendered = "/etc/consul.d /etc/nomad.d /etc/vault.d /etc/vault-agent.d /etc/consul-template.d /etc/hashistack /etc/systemd/system " +
 		"/etc/default /etc/environment /usr/local /var/lib/cloud/instance/user-data.txt"
@@ -51,8 +52,8 @@ const shortest = 16
 // secretKey marks a secret in an exported state.
 const secretKey = "4dabf18193072939515e22adb298388d"
 
-// plainSecrets collects the values of all secrets in an exported state, a line each: of keys in several lines one from
-// the middle.
+// plainSecrets collects the values of all secrets in an exported state, a line of each. For a key of several lines it
+// is one from the middle.
 func plainSecrets(value any, found map[string]bool) {
 	switch v := value.(type) {
 	case []any:
@@ -79,7 +80,7 @@ func leaves(value any, found map[string]bool) {
 	case string:
 		lines := strings.Split(strings.TrimSpace(v), "\n")
 		if strings.Contains(v, "CERTIFICATE") && !strings.Contains(v, "PRIVATE KEY") {
-			return // public, whatever it is kept in
+			return // public, even when the state has it as a secret
 		}
 		if len(lines) > 5 && !strings.HasPrefix(lines[0], "-----BEGIN") {
 			return // user-data: its secrets are secrets of their own
@@ -99,7 +100,8 @@ func leaves(value any, found map[string]bool) {
 	}
 }
 
-// public are values that pulumi keeps with a secret's care because they came with one: addresses, names, paths.
+// public matches values that are no secrets. Pulumi treats them as secrets because they came together with one:
+// addresses, names, paths.
 var public = regexp.MustCompile(`^(https?://|/|\{)|^[a-z-]+$`)
 
 func (r *run) secrets(t *testing.T) {
@@ -136,8 +138,8 @@ func (r *run) secrets(t *testing.T) {
 	}
 }
 
-// secretsOn looks for secrets on a machine with the eyes of a user who may do nothing, the command lines and
-// environments of processes included, and for the keys that were made on the machine itself.
+// secretsOn looks for secrets on a machine as an unprivileged user could: in files, and in the command lines and
+// environments of processes. It also looks for the private keys that were made on the machine itself.
 func (r *run) secretsOn(t *testing.T, machine string, secrets []string) {
 	t.Helper()
 	const places = "/etc /opt /var /run /srv /home /root /tmp /usr/local /proc/[0-9]*/cmdline /proc/[0-9]*/environ"

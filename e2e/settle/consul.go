@@ -71,7 +71,7 @@ func (s *state) consulOrphan(r resource, description, id string, remove func() e
 	return thing{"Consul's " + description, func(context.Context) error { return remove() }}, nil
 }
 
-// missing takes Consul's ways of saying "there is no such thing" for an answer.
+// missing turns an error into nil if it only says that there is no such thing, which Consul does in two ways.
 func missing(err error) error {
 	if err != nil && (strings.Contains(err.Error(), "404") || strings.Contains(err.Error(), "ACL not found")) {
 		return nil

@@ -14,10 +14,10 @@ import (
 	"hashistack/e2e/poll"
 )
 
-// lockTimeout is how long Hetzner may go on with the action that created a machine, which locks it.
+// lockTimeout bounds the wait for the action that creates a machine: the machine is locked until it ends.
 const lockTimeout = 5 * time.Minute
 
-// findHetzner looks for what a create made by its name, which is unique in a project for each kind of thing.
+// findHetzner looks for what a create made. It looks by name, which is unique in a project for each kind of thing.
 func findHetzner(ctx context.Context, s *state, r resource) (orphan, error) {
 	client, err := hetznerClient(s, r)
 	if err != nil {
@@ -96,7 +96,7 @@ func hetznerClient(s *state, r resource) (*hcloud.Client, error) {
 	return hcloud.NewClient(options...), nil
 }
 
-// hetznerOrphan makes sure that what has the name is what the interrupted update created.
+// hetznerOrphan makes sure that the thing that has the name was created by the interrupted update.
 func (s *state) hetznerOrphan(r resource, id int64, labels map[string]string, remove func(context.Context) error) (orphan, error) {
 	number := strconv.FormatInt(id, 10)
 	if s.owns(number, r.Type) {

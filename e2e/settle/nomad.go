@@ -7,7 +7,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 )
 
-// findNomad looks for a token; Nomad's policies and node pools are written, and can be written twice.
+// findNomad looks for a token. Nomad's policies and node pools need no look: the next update writes them again.
 func findNomad(ctx context.Context, s *state, r resource) (orphan, error) {
 	if r.Type != "nomad:index/aclToken:AclToken" {
 		return nil, nil //nolint:nilnil // written again by the next update: there is no orphan

@@ -18,11 +18,11 @@ import (
 	"hashistack/e2e/poll"
 )
 
-// engineAddress is how plugins are told where the engine is that they work for; it is their last argument.
+// engineAddress matches the last argument of a plugin: the address of the engine that it works for.
 var engineAddress = regexp.MustCompile(`^127\.0\.0\.1:[0-9]+$`)
 
-// stopOrphans ends the plugins of this project whose engine is gone. They would find out by themselves, but look once in
-// five minutes only.
+// stopOrphans ends the plugins of this project whose engine is gone. They would notice it themselves, but they look
+// only once in five minutes.
 func stopOrphans(ctx context.Context, project string, out io.Writer) error {
 	orphans, err := orphans(project)
 	if err != nil {

@@ -1,10 +1,12 @@
 // Package settle brings a stack whose update was killed back to where `pulumi up` can go on.
 //
-// A pulumi that is killed leaves three things behind: its lock, plugins that go on with what they were told, and, in the
-// stack's state, a list of the operations that it had begun and not ended. Of a create in that list nobody knows whether
-// the thing exists. The next `pulumi up` warns and creates it again, which fails where names are unique and leaves a
-// twin where they are not. So each is looked up where it would be. What is found was never in the state, nothing can
-// refer to it, and it is deleted; then the list is cleared.
+// A killed pulumi leaves three things behind: its lock, plugins that still carry out their last request, and a list of
+// unfinished operations in the stack's state. For a create in that list the state does not tell whether the thing
+// exists. The next `pulumi up` warns and creates it again, which fails where names are unique and makes a second one
+// where they are not.
+//
+// So each is looked up where it would be. What is found was never in the state, so nothing can refer to it, and it is
+// deleted. Then the list is cleared.
 package settle
 
 import (
@@ -42,8 +44,8 @@ func Run(ctx context.Context, opts Options) error {
 		return nil
 	}
 	fmt.Fprintf(opts.Out, "an update was interrupted in the middle of %d operations; settling them\n", len(state.Deployment.Pending))
-	// First of all nothing may be created any more, least of all by a plugin that waits to initialise Vault: its answer
-	// would have nowhere to go.
+	// First make sure that nothing is created any more. The worst case is a plugin that waits to initialise Vault: the
+	// keys would be in an answer that nobody receives.
 	if err := stopOrphans(ctx, opts.Project, opts.Out); err != nil {
 		return fmt.Errorf("stop what the killed update left running: %w", err)
 	}
@@ -65,7 +67,7 @@ func Run(ctx context.Context, opts Options) error {
 	return opts.forget(ctx)
 }
 
-// inOrder puts machines first: they hold what else may have been begun.
+// inOrder puts machines first: deleting a machine also removes what was begun inside of it.
 func inOrder(ops []operation) []operation {
 	sorted := slices.Clone(ops)
 	slices.SortStableFunc(sorted, func(a, b operation) int {
@@ -119,7 +121,7 @@ type orphan interface {
 	remove(ctx context.Context) error
 }
 
-// thing is an orphan with its way to be removed.
+// thing is an orphan together with the function that removes it.
 type thing struct {
 	description string
 	delete      func(ctx context.Context) error

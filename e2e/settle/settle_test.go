@@ -17,8 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The state of a stack whose update was killed: server-1 is there, server-2 was being created, and a machine that was
-// being created in an older update came to be since.
+// The state of a stack whose update was killed while it created server-2. The list also has the creation of server-1,
+// left by an older update: server-1 is in the state by now.
 const killed = `{"version": 3, "deployment": {
   "manifest": {"magic": "kept"},
   "resources": [

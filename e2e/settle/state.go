@@ -40,7 +40,7 @@ func (r resource) text(input string) string { return text(r.Inputs[input]) }
 // secretKey marks a secret in an exported state; its value is the constant of Pulumi's wire format.
 const secretKey = "4dabf18193072939515e22adb298388d" //nolint:gosec // a marker of Pulumi's, no secret
 
-// text unwraps a string, which as a secret is an object with the plain text as JSON.
+// text unwraps a string. A secret string is an object that holds the plain text as JSON.
 func text(value any) string {
 	switch v := value.(type) {
 	case string:

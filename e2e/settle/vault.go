@@ -9,8 +9,8 @@ import (
 	vault "github.com/hashicorp/vault/api"
 )
 
-// vaultMounts are the types that mount something, with the input that holds the path and the path without it. A second
-// mount at the same path is refused. All other things in Vault are written, and can be written twice.
+// vaultMounts are the types that mount something: the input that holds the path, the path without that input, and where
+// mounts are listed. Vault refuses a second mount at the same path. Everything else in Vault can be written twice.
 var vaultMounts = map[string]struct{ input, path, under string }{
 	"vault:index/mount:Mount":                           {"path", "", "sys/mounts/"},
 	"vault:consul/secretBackend:SecretBackend":          {"path", "consul", "sys/mounts/"},
@@ -20,8 +20,8 @@ var vaultMounts = map[string]struct{ input, path, under string }{
 	"vault:index/audit:Audit":                           {"path", "", "sys/audit/"},
 }
 
-// Of AppRole's things neither is taken twice: a role has properties that only its creation may set, and a chosen SecretID
-// is known already.
+// These two of AppRole cannot be created twice either: a role has properties that only its creation may set, and Vault
+// refuses a chosen SecretID that it knows already.
 const (
 	appRole         = "vault:appRole/authBackendRole:AuthBackendRole"
 	appRoleSecretID = "vault:appRole/authBackendRoleSecretId:AuthBackendRoleSecretId" //nolint:gosec // a type, no credential
@@ -56,7 +56,8 @@ func findVault(ctx context.Context, s *state, r resource) (orphan, error) {
 			return nil, nil //nolint:nilnil // it is another resource of the stack
 		}
 	}
-	// A mount that somebody else made would have made the create fail; only its owner's description is on it.
+	// Somebody else's mount may have been there before: the create would then have failed. The description tells whose
+	// it is.
 	details, _ := listing.Data[path+"/"].(map[string]any)
 	if there, ours := fmt.Sprint(details["description"]), r.text("description"); there != ours {
 		return nil, fmt.Errorf("%s%s exists with another description, %q: it is not of this stack; remove or move it, then try again",

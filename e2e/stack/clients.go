@@ -33,7 +33,7 @@ func (o *Outputs) Vault() (*vault.Client, error) {
 	if err := config.ConfigureTLS(&vault.TLSConfig{CACert: o.CAFile}); err != nil {
 		return nil, fmt.Errorf("trust %s: %w", o.CAFile, err)
 	}
-	// Every request meets the certificate that is there now, and leaves no connection behind.
+	// Every request makes a new handshake, so that it meets the current certificate, and leaves no connection behind.
 	config.HttpClient.Transport.(*http.Transport).DisableKeepAlives = true
 	client, err := vault.NewClient(config)
 	if err != nil {

@@ -60,8 +60,8 @@ func (s *Stack) StartCloud(ctx context.Context) error {
 	return s.trustMirror(ctx)
 }
 
-// alone makes sure that the machines on this host, if there are any, are those of our own state: names, addresses and the
-// firewall's table are the same for the local clouds of all checkouts.
+// alone fails if there are machines of another checkout's local cloud on this host. All local clouds use the same
+// names, addresses and firewall table.
 func (s *Stack) alone(ctx context.Context) error {
 	if _, err := os.Stat(s.Path("cloud")); err == nil {
 		return nil
@@ -172,7 +172,7 @@ func (s *Stack) cloudPID() int {
 	binary := filepath.Join(s.Root, ".tools", "bin", "localcloud")
 	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well formed
 	for _, link := range links {
-		// The name of a file that was built anew since goes on with a remark.
+		// The kernel appends a remark to the name of a file that has been replaced since.
 		if exe, err := os.Readlink(link); err != nil || strings.TrimSuffix(exe, " (deleted)") != binary {
 			continue
 		}

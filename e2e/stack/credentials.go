@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 )
 
-// Credentials reads from the state of an unfinished stack what its outputs will be. The outputs themselves are written
-// when an update ends.
+// Credentials reads the outputs of an unfinished stack from its state. The outputs themselves are written only when an
+// update ends.
 func (s *Stack) Credentials(ctx context.Context) (*Outputs, error) {
 	content, err := s.Export(ctx, true)
 	if err != nil {
@@ -39,7 +39,7 @@ func (s *Stack) Credentials(ctx context.Context) (*Outputs, error) {
 	return out, nil
 }
 
-// plain unwraps a string, which as a secret is an object that holds it as JSON.
+// plain unwraps a string. A secret string is an object that holds it as JSON.
 func plain(raw json.RawMessage) string {
 	var value string
 	if json.Unmarshal(raw, &value) == nil {

@@ -82,8 +82,8 @@ func failuresOf(events []Event) []failure {
 	return all
 }
 
-// concerned are the machines that a failure names. If it names none that exist, it may be any of them, unless it is the
-// cloud that said no.
+// concerned returns the machines that a failure names. If it names none that exist, it may be any of them, unless the
+// cloud itself refused something.
 func concerned(machines []string, f failure) []string {
 	named := slices.DeleteFunc(slices.Clone(machines), func(machine string) bool {
 		return f.name != machine && !strings.Contains(f.message, machine)

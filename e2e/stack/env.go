@@ -38,7 +38,7 @@ func (s *Stack) Outputs(ctx context.Context) (*Outputs, error) {
 	return &out, nil
 }
 
-// variable is one of the environment, in the order in which they are shown.
+// variable is an environment variable. Lists of them are in the order in which they are shown.
 type variable struct{ name, value string }
 
 // base is what pulumi and the Hetzner clients need.
@@ -53,9 +53,9 @@ func (s *Stack) base() ([]variable, error) {
 		{"PULUMI_BACKEND_URL", "file://" + s.Path("state")},
 		{"PULUMI_STACK", Name},
 		{"PULUMI_CONFIG_PASSPHRASE", passphrase},
-		// The tools are pinned: news of a newer version help nobody and cost a request each time.
+		// The tools are pinned, so looking for a newer version is a wasted request.
 		{"PULUMI_SKIP_UPDATE_CHECK", "true"},
-		// All plugins that the stack needs are there: one that is not is a mistake, not something to download.
+		// All plugins that the stack needs are there. A missing one is a mistake, not something to download.
 		{"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true"},
 		{"HCLOUD_ENDPOINT", "http://" + CloudAddress + "/v1"},
 		{"HCLOUD_TOKEN", token},

@@ -13,7 +13,7 @@ import (
 
 // Event is an engine event of pulumi, of the kinds that are used here.
 type Event struct {
-	// At is when it was read from the log, some milliseconds after pulumi wrote it: the event itself knows the second.
+	// At is when it was read from the log, some milliseconds after pulumi wrote it: the event itself has only whole seconds.
 	At time.Time `json:"-"`
 
 	Prelude    *struct{}   `json:"preludeEvent"`

@@ -15,10 +15,10 @@ import (
 	"hashistack/e2e/poll"
 )
 
-// healthTimeout is for agents that join while the stack is already complete: clients, above all.
+// healthTimeout bounds the wait for agents that join after the update has ended: clients, above all.
 const healthTimeout = time.Minute
 
-// Members says how many machines of a kind a stack has, by what its machines are called.
+// Members returns the names of a pool's machines.
 func (o *Outputs) Members(pool string) (names []string) {
 	for name := range o.Machines {
 		if strings.HasPrefix(name, pool+"-") {

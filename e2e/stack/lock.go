@@ -13,7 +13,7 @@ import (
 	"hashistack/e2e/settle"
 )
 
-// Settle makes the stack ready for an update after one that was killed. It does nothing where none was.
+// Settle makes the stack ready for an update after one that was killed. It does nothing if none was killed.
 func (s *Stack) Settle(ctx context.Context) error {
 	if err := s.unlock(ctx); err != nil {
 		return err
@@ -27,7 +27,7 @@ func (s *Stack) Settle(ctx context.Context) error {
 	}})
 }
 
-// unlock frees the stack from the locks of runs that are no more: a pulumi that was killed cannot have done it.
+// unlock removes locks of the stack whose pulumi no longer runs: one that was killed could not remove its own.
 func (s *Stack) unlock(ctx context.Context) error {
 	locks, err := filepath.Glob(s.Path("state", ".pulumi", "locks", "organization", "hashistack", Name, "*.json"))
 	if err != nil || len(locks) == 0 {

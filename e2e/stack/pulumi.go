@@ -27,7 +27,7 @@ func (s *Stack) command(ctx context.Context, name string, args ...string) (*exec
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = s.Root, environ
-	// A pulumi that is asked to stop finishes what it is at; killed, it leaves that half done.
+	// Interrupted, pulumi finishes the operations that it is at. Killed, it leaves them half done.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 2 * time.Minute
 	return cmd, nil
@@ -134,7 +134,8 @@ func (s *Stack) Operate(ctx context.Context, op Operation) ([]Event, error) {
 	return events, err
 }
 
-// Interrupt runs `pulumi up` and kills it, and it alone, by kill at the first event that at is true for.
+// Interrupt runs `pulumi up`, and calls kill with its process at the first event for which at returns true. The plugins
+// are not killed.
 func (s *Stack) Interrupt(ctx context.Context, at func(Event) bool, kill func(*os.Process) error) error {
 	var (
 		process *os.Process

@@ -99,7 +99,7 @@ func (s *Stack) exists() bool {
 	return err == nil
 }
 
-// IsUp tells whether there is anything of a stack: a state, or the local cloud's.
+// IsUp tells whether there is anything of a stack: its state, or the local cloud's.
 func (s *Stack) IsUp() bool {
 	_, err := os.Stat(s.Path("cloud"))
 	return err == nil || s.exists()

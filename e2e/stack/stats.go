@@ -81,7 +81,7 @@ func (s *Stack) Dependencies(ctx context.Context) (map[string][]string, error) {
 	all := map[string][]string{}
 	for _, r := range state.Deployment.Resources {
 		waits := append(r.Dependencies, r.Parent)
-		// A default provider is made when its first resource has all that it waits for: it is no reason to wait.
+		// A default provider is made only when its first resource has all that it waits for, so nothing waits for it.
 		if i := strings.LastIndex(r.Provider, "::"); i > 0 && !strings.Contains(r.Provider, "::default") {
 			waits = append(waits, r.Provider[:i])
 		}

@@ -14,7 +14,7 @@ type Phase struct {
 	Took time.Duration
 }
 
-// Phases measures.
+// Phases collects what it measures.
 type Phases []Phase
 
 // Measure runs one phase.
@@ -43,7 +43,7 @@ func (s *Stack) Prepare(ctx context.Context, phases *Phases) error {
 	return nil
 }
 
-// buildTools builds what is not there yet, the local cloud included: that one is a part of this repository.
+// buildTools builds the tools that are missing, and the local cloud, which is a part of this repository.
 func (s *Stack) buildTools(ctx context.Context) error {
 	if err := s.run(ctx, filepath.Join(s.Root, "tools", "build")); err != nil {
 		return err
@@ -60,7 +60,7 @@ func (s *Stack) buildTools(ctx context.Context) error {
 	return nil
 }
 
-// initStack makes the stack in its local backend, or frees the one that is there from what a killed run left behind.
+// initStack makes the stack in its local backend. A stack that exists is settled: a killed run may have left something.
 func (s *Stack) initStack(ctx context.Context) error {
 	if err := os.MkdirAll(s.Path("state"), 0o700); err != nil {
 		return err

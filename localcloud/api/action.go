@@ -26,8 +26,8 @@ type resource struct {
 func onServer(id int64) resource  { return resource{"server", id} }
 func onNetwork(id int64) resource { return resource{"network", id} }
 
-// action is the record of something asynchronous. It holds all that its work needs, so that work which was cut short by
-// a restart can be done again; every kind of work therefore bears being done twice.
+// action is the record of an asynchronous operation. It holds everything that its work needs, so that work that a
+// restart interrupted can be done again. Every kind of work must therefore be safe to run twice.
 type action struct {
 	store.Meta            // Created is when the action started; it has no name.
 	Command    string     `json:"command"`
@@ -39,10 +39,10 @@ type action struct {
 	Resources  []resource `json:"resources"`
 	// Target is the resource whose actions run one after the other.
 	Target resource `json:"target"`
-	// Other is the second resource, of actions that join two.
+	// Other is the second resource of an action that joins two, such as the network that a server is attached to.
 	Other int64 `json:"other,omitempty"`
 
-	// resumed is set when a restart cut an earlier attempt short, at a point that nobody knows.
+	// resumed is set when a restart interrupted an earlier attempt. How far that attempt got is not known.
 	resumed bool
 }
 
@@ -50,9 +50,9 @@ func (act *action) running() bool { return act.Status == string(hcloud.ActionSta
 
 // work is what a command does.
 type work struct {
-	// do runs without the lock and takes its time.
+	// do runs without the lock, because it may take long.
 	do func(ctx context.Context, act action) error
-	// done and failed run with the lock, and bring the state in line with what do has done.
+	// done and failed run with the lock held, and bring the state in line with what do has done.
 	done, failed func(act *action)
 	// status is what the server shows while the action runs; empty leaves it as it is.
 	status string
@@ -60,7 +60,7 @@ type work struct {
 	shared bool
 }
 
-// start makes an action on target and lets it run when the actions before it on the same target are finished.
+// start makes an action on target. It runs when the earlier actions on the same target are finished.
 func (a *API) start(command string, target resource, others ...resource) *action {
 	act := &action{
 		Meta:      store.Meta{ID: a.state.nextID(), Created: time.Now().UTC()},
@@ -82,7 +82,7 @@ func (a *API) start(command string, target resource, others ...resource) *action
 
 // enqueue hands the action to the runner of its target, and starts one where none runs.
 func (a *API) enqueue(act *action) {
-	// A queue that is there has a runner, even if it is empty: the runner removes it when it ends.
+	// An existing queue has a runner, even if it is empty: the runner removes the queue when it ends.
 	_, running := a.queues[act.Target]
 	a.queues[act.Target] = append(a.queues[act.Target], act.ID)
 	if !running {
@@ -273,8 +273,8 @@ var actionResources = map[string]string{
 	"server": "servers", "network": "networks", "firewall": "firewalls", "primary_ip": "primary_ips", "image": "images",
 }
 
-// resourceActionRoutes serves the actions of one kind of resource: those of all of them under /servers/actions, and
-// those of one under /servers/1/actions.
+// resourceActionRoutes serves the actions of one kind of resource: all of them under /servers/actions, and those of one
+// resource under /servers/1/actions.
 func (a *API) resourceActionRoutes(kind, plural string) {
 	// listed serves the actions of the resource with this ID; 0 means any.
 	listed := func(c *call, id int64) (reply, error) {

@@ -1,5 +1,5 @@
-// Package api answers the Hetzner Cloud API, version 1, from state in memory and carries out what it is asked for on a
-// machine.Runtime.
+// Package api implements version 1 of the Hetzner Cloud API. It answers from state in memory, and carries out what it
+// is asked for on a machine.Runtime.
 //
 // One file per kind of resource holds its record, its wire form and its routes; dispatch.go, list.go and action.go hold
 // what they share.
@@ -30,7 +30,7 @@ type Limits struct {
 	Servers, PrimaryIPs, Networks, Firewalls, PlacementGroups int
 }
 
-// DefaultLimits are the limits of a Hetzner project that has asked for a little more than the first ones.
+// DefaultLimits are those of a Hetzner project whose initial limits were raised a little.
 var DefaultLimits = Limits{Servers: 50, PrimaryIPs: 100, Networks: 50, Firewalls: 50, PlacementGroups: 50}
 
 // Options say what an API works with. All fields are required unless they say otherwise.
@@ -42,7 +42,7 @@ type Options struct {
 	Token string
 	// PublicRange is where public addresses come from. Its first address is the gateway's.
 	PublicRange netip.Prefix
-	// RateLimit is how many requests an hour the project may make, and the size of the burst; 0 is no limit. Hetzner's
+	// RateLimit is how many requests an hour the project may make, and the size of the burst; 0 means no limit. Hetzner's
 	// default is 3600.
 	RateLimit int
 	Limits    Limits
@@ -92,7 +92,7 @@ func New(opts Options) (*API, error) {
 	return a, nil
 }
 
-// resume brings machines and state together after the process, or the whole host, was away.
+// resume brings machines and state in line again after the process, or the whole host, was down.
 func (a *API) resume() error {
 	for _, n := range a.state.Networks.All() {
 		if n.Changing {
@@ -120,7 +120,7 @@ func (a *API) resume() error {
 	return a.save()
 }
 
-// Close interrupts the actions that run and waits for them to let go. They go on when the state is loaded again.
+// Close interrupts the running actions and waits until they have stopped. They continue when the state is loaded again.
 // Machines are left as they are.
 func (a *API) Close() {
 	a.stop()
@@ -130,7 +130,7 @@ func (a *API) Close() {
 // ServeHTTP answers one request to the API.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.serve(w, r) }
 
-// save writes the state. A state that cannot be written must not be answered for, so the error is the caller's.
+// save writes the state. The caller must report an error: a client must not be told of a change that was not saved.
 func (a *API) save() error {
 	if err := a.State.Save(&a.state); err != nil {
 		return fmt.Errorf("save state: %w", err)

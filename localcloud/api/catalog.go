@@ -78,7 +78,8 @@ type plan struct {
 	disk  int
 }
 
-// plans are the x86 server types on sale, by https://www.hetzner.com/cloud; there is no ARM host to run the others.
+// plans are the x86 server types on sale, by https://www.hetzner.com/cloud. The other types are ARM, and there is no
+// ARM host to run them.
 var plans = []plan{
 	{96, "ccx13", "dedicated", 2, 8, 80},
 	{97, "ccx23", "dedicated", 4, 16, 160},
@@ -125,7 +126,7 @@ var debian12 = schema.Image{
 	Labels: map[string]string{},
 }
 
-// images is the one image there is: the one that machine.Runtime makes every machine from.
+// images holds the only image: machine.Runtime makes every machine from it.
 var images = imageCatalog()
 
 func imageCatalog() *collection[*catalogRow[schema.Image], schema.Image] {

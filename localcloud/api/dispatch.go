@@ -41,8 +41,8 @@ func ok(body any) (reply, error)      { return reply{status: http.StatusOK, body
 func created(body any) (reply, error) { return reply{status: http.StatusCreated, body: body}, nil }
 func noContent() (reply, error)       { return reply{status: http.StatusNoContent}, nil }
 
-// route registers a handler that runs with the lock held. params are the query parameters it knows; any other is an
-// error, so that a filter which is not there cannot be taken for one that matches everything.
+// route registers a handler that runs with the lock held. params are the query parameters that it knows. Any other is
+// an error: a filter that was silently ignored would match everything.
 func (a *API) route(pattern string, handle func(*call) (reply, error), params ...string) {
 	method, path, _ := strings.Cut(pattern, " ")
 	a.mux.HandleFunc(method+" "+version+path, func(w http.ResponseWriter, r *http.Request) {
@@ -77,7 +77,7 @@ func (a *API) handle(r *http.Request, handle func(*call) (reply, error), params 
 	return answer, err
 }
 
-// serve does for every request what does not depend on its route.
+// serve does for every request what does not depend on its route: rate limit, token, injected errors, counting.
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	correlation := rand.Text()
@@ -136,7 +136,8 @@ func (a *API) unknownRoute(r *http.Request) error {
 	return errorf(hcloud.ErrorCodeNotFound, "the local cloud has no route %s %s", r.Method, r.URL.Path)
 }
 
-// fail answers with the error's envelope. What is not an Error is a defect or a broken host, and told as such.
+// fail answers with an error. One that is not an Error comes from a defect or a broken host, and is answered with
+// server_error.
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var known *Error
 	if !errors.As(err, &known) {

@@ -115,8 +115,8 @@ func (a *API) addResources(f *firewall, resources []schema.FirewallResource) err
 	return nil
 }
 
-// removeResources is addResources the other way round. What the firewall is not applied to is no error, as at Hetzner
-// since 2025-08-04.
+// removeResources takes a firewall away from all resources, or from none when it returns an error. A resource that the
+// firewall is not applied to is no error, as at Hetzner since 2025-08-04.
 func (a *API) removeResources(f *firewall, resources []schema.FirewallResource) error {
 	servers, selectors := slices.Clone(f.Servers), slices.Clone(f.Selectors)
 	for _, r := range resources {

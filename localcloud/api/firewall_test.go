@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// ports are those the machine's cloud firewall lets through; nil when it has no firewall.
+// ports returns the ports that the machine's cloud firewall lets through; nil when it has no firewall.
 func (c *cloud) ports(s *hcloud.Server) []string {
 	c.t.Helper()
 	m, found := c.runtime.machine(s.ID)

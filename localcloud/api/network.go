@@ -26,7 +26,8 @@ type network struct {
 	Routes        []route      `json:"routes,omitempty"`
 	ExposeRoutes  bool         `json:"expose_routes,omitempty"`
 	ProtectDelete bool         `json:"protect_delete,omitempty"`
-	// Changing is set while the runtime makes or removes the network, which no action shows.
+	// Changing is set while the runtime creates or deletes the network. Hetzner has no action for either, so nothing
+	// else records it.
 	Changing bool `json:"changing,omitempty"`
 }
 
@@ -97,7 +98,7 @@ func (a *API) networkRoutes() {
 	a.networkActionRoutes()
 }
 
-// changeableNetwork finds the network of a call, and refuses while another change of it is under way.
+// changeableNetwork finds the network of a call. It refuses while another change of that network is under way.
 func (a *API) changeableNetwork(c *call) (*network, error) {
 	n, err := a.networks().find(c)
 	if err != nil {
@@ -136,7 +137,7 @@ func (a *API) createNetwork(c *call) (reply, error) {
 		return reply{}, err
 	}
 	a.state.Networks.Add(n)
-	// What was begun is finished, as at Hetzner, when the client hangs up meanwhile.
+	// As at Hetzner, a creation that has begun is finished even if the client hangs up.
 	a.outside(func() { err = a.Runtime.CreateNetwork(a.ctx, n.ID, n.IPRange) })
 	if err != nil {
 		a.state.Networks.Remove(n.ID)
@@ -187,7 +188,8 @@ func (a *API) deleteNetwork(c *call) (reply, error) {
 	return noContent()
 }
 
-// endNetwork removes a network whose creation or deletion was cut short: nobody knows of the one, or wants the other.
+// endNetwork removes a network whose creation or deletion was interrupted. Nobody wants it: its creation was never
+// confirmed, or its deletion was asked for.
 func (a *API) endNetwork(n *network) error {
 	for _, s := range a.state.Servers.All() {
 		if s.attachment(n.ID) == nil {
@@ -239,7 +241,7 @@ func parseRange(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// addSubnet checks and adds; an empty range takes the first /24 that is free.
+// addSubnet checks a subnet and adds it. An empty range means the first /24 that is free.
 func (n *network) addSubnet(kind, text, zone string) error {
 	switch {
 	case kind == "vswitch":

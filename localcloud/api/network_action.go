@@ -12,8 +12,8 @@ import (
 	"hashistack/localcloud/machine"
 )
 
-// networkActionRoutes serves the actions of networks. Subnets, routes and protection live in the state alone, so their
-// actions have nothing left to do when they run; they change the state at once and finish soon after.
+// networkActionRoutes serves the actions of networks. Subnets, routes and protection exist in the state only: the
+// request changes them at once, and nothing is left to do when its action runs.
 func (a *API) networkActionRoutes() {
 	for _, command := range []string{"add_subnet", "delete_subnet", "add_route", "delete_route", "change_protection"} {
 		a.works[command] = work{done: func(*action) {}}
@@ -49,8 +49,8 @@ func (a *API) networkActionRoutes() {
 	networkAction(a, "change_ip_range", a.changeIPRange)
 }
 
-// networkAction registers an action of networks: change checks the request and brings it into the state, and does
-// neither when it returns an error.
+// networkAction registers an action of networks. change checks the request and applies it to the state; when it returns
+// an error, it has changed nothing.
 func networkAction[Req any](a *API, command string, change func(*network, Req) error) {
 	a.route("POST /networks/{id}/actions/"+command, func(c *call) (reply, error) {
 		var req Req

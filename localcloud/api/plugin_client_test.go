@@ -34,7 +34,7 @@ type plugin struct {
 	client pulumirpc.ResourceProviderClient
 }
 
-// resource is what the engine knows of a resource: that is all its state.
+// resource is what the engine keeps in its state about a resource.
 type resource struct {
 	urn, id         string
 	inputs, outputs *structpb.Struct
@@ -104,7 +104,7 @@ func (p *plugin) pack(values props) *structpb.Struct {
 	return packed
 }
 
-// check lets the plugin check and complete the inputs of a resource, as every operation begins.
+// check has the plugin check and complete the inputs of a resource: every operation begins with that.
 func (p *plugin) check(urn string, old *structpb.Struct, inputs props) *structpb.Struct {
 	p.t.Helper()
 	if old == nil {

@@ -136,7 +136,8 @@ func TestRealPlugin(t *testing.T) {
 	})
 }
 
-// TestRealPluginPrivateServer is the way without public network: created off, attached, started.
+// TestRealPluginPrivateServer makes a server without public network: created off, attached to its network, then
+// started.
 func TestRealPluginPrivateServer(t *testing.T) {
 	c := startCloud(t)
 	p := startPlugin(t, c.url+"/v1", testToken)

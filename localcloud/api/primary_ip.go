@@ -83,8 +83,8 @@ func (a *API) primaryIPRoutes() {
 	a.primaryIPActionRoutes()
 }
 
-// allocate makes a primary IP with an address that nobody has. Addresses are given out in turn, so that one which was
-// just given back does not reach its former owner's peers.
+// allocate makes a primary IP with a free address. Addresses are given out in turn: if one was used again at once, the
+// peers of its former owner would still talk to it.
 func (a *API) allocate(version ipVersion, location int64) (*primaryIP, error) {
 	if a.state.PrimaryIPs.Len() >= a.Limits.PrimaryIPs {
 		return nil, limitExceeded("primary_ip_limit", a.Limits.PrimaryIPs)
@@ -116,7 +116,7 @@ func (a *API) nextIPv4() (netip.Addr, error) {
 	addr := a.state.LastIPv4
 	for range len(taken) + 1 {
 		addr = addr.Next()
-		// Past the end, or LastIPv4 is unset or of another range than this one.
+		// Past the end of the range; or LastIPv4 is unset, or from another range than the current one.
 		if !a.PublicRange.Contains(addr) || !gateway.Less(addr) || addr == broadcast {
 			addr = gateway.Next()
 		}
@@ -192,7 +192,7 @@ func (a *API) updatePrimaryIP(c *call) (reply, error) {
 	return ok(schema.PrimaryIPUpdateResponse{PrimaryIP: ip.wire()})
 }
 
-// deletePrimaryIP unassigns the address where needed, which its server has to be off for.
+// deletePrimaryIP unassigns the address first if it is assigned. Its server must be off for that.
 func (a *API) deletePrimaryIP(c *call) (reply, error) {
 	ip, err := a.primaryIPs().find(c)
 	if err != nil {

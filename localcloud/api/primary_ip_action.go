@@ -83,7 +83,7 @@ func (a *API) assignable(serverID int64, version ipVersion) (*server, error) {
 	return s, a.readdressable(s)
 }
 
-// readdressable returns why the addresses of a server cannot be changed now.
+// readdressable returns an error that says why the addresses of a server cannot be changed now, or nil.
 func (a *API) readdressable(s *server) error {
 	if err := a.unlocked(s); err != nil {
 		return err
@@ -91,8 +91,8 @@ func (a *API) readdressable(s *server) error {
 	return a.mustBeOff(s)
 }
 
-// settled returns the error `locked` while an action of a primary IP is under way: until it ends, the machine that loses
-// the address still has it.
+// settled returns the error `locked` while an action of the primary IP is under way: until that ends, the machine that
+// loses the address still has it.
 func (a *API) settled(ip *primaryIP) error {
 	for _, act := range a.state.Actions.All() {
 		if act.running() && act.concerns("primary_ip", ip.ID) {
@@ -102,7 +102,7 @@ func (a *API) settled(ip *primaryIP) error {
 	return nil
 }
 
-// startAssign starts an action that gives a server the public address which the state then says it has.
+// startAssign assigns a primary IP to a server in the state, and starts the action that gives the machine the address.
 func (a *API) startAssign(command string, ip *primaryIP, s *server) *action {
 	ip.Assignee = s.ID
 	return a.start(command, onServer(s.ID), resource{"primary_ip", ip.ID})

@@ -144,8 +144,7 @@ func TestFailedAssignmentIsUndone(t *testing.T) {
 	assert.Equal(t, ip.IP.String(), c.public(s).String())
 }
 
-// TestInterruptedAssignmentIsResumed covers both ends of an attempt that was cut short: before and after the machine was
-// reached.
+// TestInterruptedAssignmentIsResumed interrupts an attempt at both ends: before the machine was changed, and after.
 func TestInterruptedAssignmentIsResumed(t *testing.T) {
 	for _, reached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("machine reached %t", reached), func(t *testing.T) {

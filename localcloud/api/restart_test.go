@@ -131,8 +131,7 @@ func TestHalfMadeMachineIsMadeAnew(t *testing.T) {
 	assert.Equal(t, "s", m.Name)
 }
 
-// TestInterruptedAttachmentIsResumed covers both ends of an attempt that was cut short: before and after the machine was
-// reached.
+// TestInterruptedAttachmentIsResumed interrupts an attempt at both ends: before the machine was changed, and after.
 func TestInterruptedAttachmentIsResumed(t *testing.T) {
 	for _, reached := range []bool{false, true} {
 		t.Run(fmt.Sprintf("machine reached %t", reached), func(t *testing.T) {

@@ -12,8 +12,8 @@ import (
 	"hashistack/localcloud/machine"
 )
 
-// fakeRuntime keeps machines in memory and is as strict as a real one: what is not there is ErrNotFound, what is there
-// twice is an error.
+// fakeRuntime keeps machines in memory and is as strict as a real runtime: what does not exist is ErrNotFound, and
+// making something that exists is an error.
 type fakeRuntime struct {
 	mu       sync.Mutex
 	networks map[int64]netip.Prefix

@@ -30,11 +30,11 @@ type server struct {
 	PlacementGroup int64        `json:"placement_group,omitempty"`
 	ProtectDelete  bool         `json:"protect_delete,omitempty"`
 	ProtectRebuild bool         `json:"protect_rebuild,omitempty"`
-	// BootHangs is set for servers that a fault lets boot without end.
+	// BootHangs is set for servers that a fault keeps from finishing their boot.
 	BootHangs bool `json:"boot_hangs,omitempty"`
 }
 
-// attachment is a server's place in a network, held from the moment it is asked for.
+// attachment is a server's place in a network. It is reserved from the moment it is asked for.
 type attachment struct {
 	Network int64      `json:"network"`
 	IP      netip.Addr `json:"ip"`
@@ -101,14 +101,14 @@ func (a *API) wireServer(s *server) wireServer {
 	return w
 }
 
-// macAddress is in the range Hetzner uses for private interfaces. It is the same at every read, as the provider expects,
-// but not the one the machine sees.
+// macAddress is in the range Hetzner uses for private interfaces. It is the same at every read, as the provider
+// expects, but it is not the one that the machine sees.
 func macAddress(serverID, networkID int64) string {
 	n := serverID*31 + networkID
 	return fmt.Sprintf("86:00:00:%02x:%02x:%02x", n>>16&0xff, n>>8&0xff, n&0xff)
 }
 
-// status is what the oldest unfinished action makes of the server, or else the state of its machine.
+// status is the one that the oldest unfinished action gives the server, or else the state of its machine.
 func (a *API) status(s *server) string {
 	for _, act := range a.running(onServer(s.ID)) {
 		if status := a.works[act.Command].status; status != "" {
@@ -199,7 +199,7 @@ func (a *API) mustBeOff(s *server) error {
 	if a.powered(s) {
 		return errorf(hcloud.ErrorCodeServerNotStopped, "server with ID '%d' must be powered off first", s.ID)
 	}
-	return a.unlocked(s) // Again, because the lock was let go to ask.
+	return a.unlocked(s) // Asked last: powered released the lock, so an action may have started meanwhile.
 }
 
 // hostName is a host name by RFC 1123.
@@ -282,6 +282,6 @@ func (a *API) spec(s *server) machine.Spec {
 	return spec
 }
 
-// hangingUserData keeps cloud-init from ever finishing: the machine runs and answers nothing, as one does whose boot is
+// hangingUserData keeps cloud-init from ever finishing: the machine runs but answers nothing, like one whose boot is
 // stuck.
 const hangingUserData = "#cloud-config\nbootcmd:\n- [sleep, infinity]\n"

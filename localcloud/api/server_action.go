@@ -11,7 +11,7 @@ import (
 	"hashistack/localcloud/machine"
 )
 
-// serverWorks says what the commands of servers do. Statuses are those Hetzner shows meanwhile.
+// serverWorks says what each command of a server does, and which status Hetzner shows meanwhile.
 func (a *API) serverWorks() {
 	onMachine := func(do func(context.Context, int64) error) func(context.Context, action) error {
 		return func(ctx context.Context, act action) error { return do(ctx, act.Target.ID) }
@@ -33,7 +33,7 @@ func (a *API) serverWorks() {
 	}
 }
 
-// specOf takes the spec of a server from outside the lock.
+// specOf returns the spec of a server, for callers that do not hold the lock.
 func (a *API) specOf(id int64) (machine.Spec, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -49,7 +49,7 @@ func (a *API) createMachine(ctx context.Context, act action) error {
 	if err != nil {
 		return err
 	}
-	// What an interrupted attempt has left is of no use: nobody has seen it yet.
+	// Remove what an interrupted attempt left. It is of no use, and nobody has seen it yet.
 	if err := a.Runtime.Delete(ctx, spec.ID); err != nil {
 		return fmt.Errorf("clear the way for machine %s: %w", spec.Name, err)
 	}
@@ -96,8 +96,8 @@ func (a *API) serverActionRoutes() {
 	a.route("POST /servers/{id}/actions/rebuild", a.rebuildServer)
 }
 
-// serverAction registers an action of servers: change checks the request and brings it into the state, and does neither
-// when it returns an error. The command is the path's last part where it is empty.
+// serverAction registers an action of servers. change checks the request and applies it to the state; when it returns
+// an error, it has changed nothing. An empty command means the last part of the path.
 func serverAction[Req any](a *API, path, command string, change func(*server, Req) error) {
 	if command == "" {
 		command = path

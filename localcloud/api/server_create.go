@@ -51,7 +51,7 @@ func (a *API) createServer(c *call) (reply, error) {
 	return created(answer)
 }
 
-// newServer checks what concerns the server alone.
+// newServer makes the record of a server, and checks what concerns this server alone.
 func (a *API) newServer(req serverRequest) (*server, error) {
 	if err := validHostName(req.Name); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (a *API) newServer(req serverRequest) (*server, error) {
 	}, nil
 }
 
-// locationFor is the one asked for, that of the primary IPs, or Falkenstein.
+// locationFor returns the location that was asked for, else that of the primary IPs, else Falkenstein.
 func (a *API) locationFor(req serverRequest) (schema.Location, error) {
 	if req.Location != "" {
 		return pick(locations, "location", parseRef(req.Location))
@@ -228,7 +228,7 @@ func parseRef(text string) schema.IDOrName {
 	return ref
 }
 
-// freeAddress picks the lowest address of a network's subnets that nobody has; within narrows it to one subnet.
+// freeAddress picks the lowest free address in a network's subnets. within, if set, is the only subnet to look in.
 func (a *API) freeAddress(n *network, within string) (netip.Addr, error) {
 	for _, sub := range n.Subnets {
 		if within != "" && sub.IPRange.String() != within {

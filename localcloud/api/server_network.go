@@ -18,7 +18,7 @@ func (a *API) serverNetworkRoutes() {
 		do: a.attach,
 		done: func(act *action) {
 			if s, found := a.state.Servers.Get(act.Target.ID); found {
-				s.attachment(act.Other).Ready = true // The lock on the server has kept it there.
+				s.attachment(act.Other).Ready = true // It is still there: the action has locked the server.
 			}
 		},
 		failed: func(act *action) {
@@ -37,7 +37,7 @@ func (a *API) serverNetworkRoutes() {
 	}
 }
 
-// place is what an attach or detach action is about.
+// place is the attachment that an attach or detach action works on.
 func (a *API) place(act action) (machine.Attachment, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -58,7 +58,7 @@ func (a *API) attach(ctx context.Context, act action) error {
 		return err
 	}
 	if act.resumed {
-		// Whether the first attempt got through or not, the machine is detached after this, and can be attached.
+		// How far the first attempt got is not known. Detaching makes sure that the machine can be attached.
 		_ = a.Runtime.Detach(ctx, act.Target.ID, to.Network)
 	}
 	return a.Runtime.Attach(ctx, act.Target.ID, to)
@@ -70,7 +70,7 @@ func (a *API) detach(ctx context.Context, act action) error {
 		return err
 	}
 	if act.resumed {
-		_ = a.Runtime.Attach(ctx, act.Target.ID, from) // As in attach, the other way round.
+		_ = a.Runtime.Attach(ctx, act.Target.ID, from) // As in attach: make sure that the machine can be detached.
 	}
 	return a.Runtime.Detach(ctx, act.Target.ID, from.Network)
 }
@@ -85,7 +85,8 @@ func (a *API) holder(networkID int64, ip netip.Addr) *server {
 	return nil
 }
 
-// reserve gives a server an address in a network: the one asked for, or a free one, of one subnet where within names it.
+// reserve gives a server an address in a network: the address asked for, or a free one. within, if set, is the subnet to
+// take it from.
 func (a *API) reserve(s *server, networkID int64, address, within string) error {
 	n, err := a.networks().get(networkID)
 	if err != nil {

@@ -92,7 +92,7 @@ func (c *cloud) deleteServer(s *hcloud.Server) {
 	c.wait(result.Action)
 }
 
-// TestProviderCreatesPrivateServer goes the way of the Terraform provider for a server without public network.
+// TestProviderCreatesPrivateServer makes a server without public network in the steps of the Terraform provider.
 func TestProviderCreatesPrivateServer(t *testing.T) {
 	c := startCloud(t)
 	n := c.network("net")

@@ -13,7 +13,7 @@ type CallCount struct {
 	// Route is the pattern, such as /v1/servers/{id}; "unknown" counts the calls that no route matches.
 	Route string `json:"route"`
 	Calls int    `json:"calls"`
-	// Errors counts those of the calls that were answered with a status of 400 or more.
+	// Errors counts the calls that were answered with a status of 400 or more.
 	Errors int `json:"errors"`
 }
 

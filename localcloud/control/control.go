@@ -1,5 +1,5 @@
-// Package control is the second door of the local cloud, apart from the API that clients see: faults, call counts and
-// health, for people and tests.
+// Package control serves the local cloud's control address, apart from the API that clients see: faults, call counts
+// and health, for people and tests.
 package control
 
 import (

@@ -19,7 +19,7 @@ type Kind string
 const (
 	// Error answers matching API calls with an error and does not carry them out.
 	Error Kind = "error"
-	// SlowAction lets matching actions wait before they start their work.
+	// SlowAction makes matching actions wait before they start their work.
 	SlowAction Kind = "slow_action"
 	// NoCapacity refuses to create servers: resource_unavailable.
 	NoCapacity Kind = "no_capacity"

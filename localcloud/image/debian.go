@@ -16,10 +16,11 @@ import (
 	"strings"
 )
 
-// mmdebstrapArgs shape the tree beside the package lists.
+// mmdebstrapArgs shape the tree; the package lists are added to them.
 var mmdebstrapArgs = []string{
 	"--variant=minbase",
-	// Half of the files of a Debian system, and of what dpkg writes on a machine, is never read there.
+	// Nobody reads documentation on these machines. It is half of a Debian system's files, and half of what dpkg
+	// writes.
 	"--dpkgopt=path-exclude=/usr/share/doc/*",
 	"--dpkgopt=path-exclude=/usr/share/man/*",
 	"--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -51,11 +52,11 @@ func bootstrap(ctx context.Context, dir string, progress io.Writer) error {
 	args := slices.Clone(mmdebstrapArgs)
 	args = append(args,
 		"--include="+strings.Join(basePackages, ","),
-		// In the same run, so that what these depend on is resolved against what the tree has.
+		// Downloaded in the same run, so that apt knows what the tree has when it looks for dependencies.
 		fmt.Sprintf(`--customize-hook=rm -f "$1"/var/cache/apt/archives/*.deb &&
 			APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get --yes --download-only -o APT::Install-Recommends=true install %s &&
 			cp "$1"/var/cache/apt/archives/*.deb %q`, strings.Join(mirrorPackages, " "), packages),
-		// The host's mirror and the options of the build, such as a proxy, are not the machines'.
+		// Machines must not inherit the host's mirror or the options of the build, such as a proxy.
 		`--customize-hook=rm -f "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/apt/apt.conf.d/99mmdebstrap`,
 	)
 	proxy, err := hostAptProxy(ctx)
@@ -78,8 +79,8 @@ func bootstrap(ctx context.Context, dir string, progress io.Writer) error {
 	return os.Remove(list)
 }
 
-// hostSources returns the host's apt sources of Debian's main archive, in apt's one-line format, for our suite. Which
-// mirror a machine uses is its owner's choice; on another release of Debian the same mirror has ours too.
+// hostSources returns the host's apt sources of Debian's main archive, in apt's one-line format, for our suite. The
+// host's owner has chosen the mirror; one that serves another release of Debian has ours too.
 func hostSources(root string) (string, error) {
 	release, err := os.ReadFile(filepath.Join(root, "etc/os-release"))
 	if err != nil {
@@ -207,7 +208,7 @@ func hostAptProxy(ctx context.Context) ([]string, error) {
 	return args, nil
 }
 
-// infoLines passes on the lines in which mmdebstrap says what it is doing, without what apt and dpkg have to say.
+// infoLines passes on the lines in which mmdebstrap says what it is doing, and drops the output of apt and dpkg.
 type infoLines struct{ to io.Writer }
 
 func (w infoLines) Write(p []byte) (int, error) {

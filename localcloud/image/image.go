@@ -1,5 +1,5 @@
-// Package image builds what every machine of the local cloud starts from: a stock Debian 12 with cloud-init, made with
-// mmdebstrap from the host's own apt sources, because no image registry is needed for the local cloud.
+// Package image builds what every machine of the local cloud starts from: a stock Debian 12 with cloud-init. mmdebstrap
+// makes it from the host's own apt sources, so that no image registry is needed.
 package image
 
 import (
@@ -37,7 +37,7 @@ var (
 
 // Image is what machines are made from.
 type Image struct {
-	// Ref is the Docker image: a foothold without files of its own that starts machine-init from the trees below.
+	// Ref is the Docker image. It is only a foothold, which starts machine-init; the system comes from the trees below.
 	Ref string
 	// Root is the folder with the Debian tree. All machines share it, read-only.
 	Root string
@@ -55,8 +55,8 @@ type Options struct {
 	Progress io.Writer
 }
 
-// Ensure builds the image unless one made of the same inputs is there already, which takes milliseconds to see. The
-// inputs are the lists and files of this package: a newer Debian package in the archive alone does not rebuild it.
+// Ensure builds the image, unless one from the same inputs exists; to find that out takes milliseconds. The inputs are
+// the lists and files of this package: a newer Debian package in the archive alone does not rebuild it.
 func Ensure(ctx context.Context, docker *client.Client, opts Options) (Image, error) {
 	if opts.Progress == nil {
 		opts.Progress = io.Discard
@@ -75,7 +75,7 @@ func Ensure(ctx context.Context, docker *client.Client, opts Options) (Image, er
 		Packages: filepath.Join(debian, "packages"),
 	}
 
-	unlock, err := lock(opts.Cache) // two builds at once would cost each the double
+	unlock, err := lock(opts.Cache) // two builds at once would each take twice as long
 	if err != nil {
 		return Image{}, err
 	}
@@ -165,8 +165,8 @@ type footholdTar struct {
 	key     string
 }
 
-// foothold is the content of the Docker image: machine-init, and links into the Debian tree, which is mounted at /image,
-// so that a shell is found there. The key is short for people: it stands in `docker ps`.
+// foothold is the content of the Docker image: machine-init, and links into the Debian tree that is mounted at /image,
+// so that machine-init finds a shell. The key is short because people see it in `docker ps`.
 func foothold() footholdTar {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)

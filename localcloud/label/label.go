@@ -23,7 +23,7 @@ var (
 	prefixPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
 )
 
-// Validate returns an error that names the first label, by key, which breaks a rule.
+// Validate returns an error that names the first label, in the order of keys, that breaks a rule.
 func Validate(labels map[string]string) error {
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
 		if err := validateKey(key); err != nil {

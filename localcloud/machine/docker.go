@@ -60,7 +60,7 @@ type Docker struct {
 
 var _ Runtime = (*Docker)(nil)
 
-// Open reaches the machines of a local cloud that is there already: to look into them or to clean up. It changes nothing.
+// Open connects to the machines of an existing local cloud, to look into them or to clean up. It changes nothing.
 func Open(opts Options) (*Docker, error) {
 	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
@@ -72,11 +72,11 @@ func Open(opts Options) (*Docker, error) {
 	return &Docker{opts: opts, docker: docker, firewall: newFirewall(opts.Name), log: opts.Log}, nil
 }
 
-// NewDocker prepares the public network and the cloud firewall, and starts to serve the machines: those that are there
-// already are taken over. As long as ctx lives, a guest that reboots is started again.
+// NewDocker prepares the public network and the cloud firewall, and takes over the machines that exist already. As long
+// as ctx lives, a guest that reboots is started again.
 //
 // Firewall rules live in the kernel and are gone after a reboot of the host: call SetFirewall for every machine after
-// NewDocker. Until then a machine without rules can not be reached on its public address.
+// NewDocker. Until then a machine without rules cannot be reached on its public address.
 func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	d, err := Open(opts)
 	if err != nil {
@@ -111,7 +111,8 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	return d, nil
 }
 
-// mirrorPort checks that the mirror is where machines can reach it: nothing else of the host is open to them.
+// mirrorPort returns the mirror's port. It checks that machines can reach the mirror: nothing else of the host is open
+// to them.
 func mirrorPort(opts Options) (uint16, error) {
 	u, err := url.Parse(opts.Mirror)
 	if err != nil {
@@ -178,13 +179,13 @@ func (d *Docker) restartRebooting(ctx context.Context) {
 	died.Add("type", "container")
 	died.Add("event", "die")
 	for ctx.Err() == nil {
-		// The engine tells what happened since, because it takes a moment until it has heard that somebody listens.
+		// Ask for the events since now: it takes a moment until the engine knows that somebody listens.
 		now := time.Now()
 		news, failed := d.docker.Events(ctx, events.ListOptions{
 			Filters: died, Since: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()),
 		})
 
-		// Those that rebooted before.
+		// Guests that rebooted before that.
 		missed := mine.Clone()
 		missed.Add("exited", strconv.Itoa(rebooted))
 		stopped, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: missed})

@@ -46,7 +46,7 @@ type cloud struct {
 	t      testing.TB
 	opts   machine.Options
 	server *http.Server
-	end    context.CancelFunc // of the runtime, not of its machines
+	end    context.CancelFunc // ends the runtime, not its machines
 }
 
 func cacheDir(t testing.TB) string {
@@ -90,7 +90,7 @@ func newCloud(t testing.TB) *cloud {
 	return c
 }
 
-// part is t.Run, with the helpers failing the part and not the whole.
+// part is t.Run in which the helpers fail the part, not the whole test.
 func (c *cloud) part(t *testing.T, name string, f func(t *testing.T)) {
 	t.Run(name, func(t *testing.T) {
 		whole := c.t
@@ -129,7 +129,7 @@ func (c *cloud) eventually(limit time.Duration, check func() error) {
 	}
 }
 
-// remove takes the cloud away as another process would, one that knows its name only.
+// remove cleans up the cloud as another process would, which knows only its name.
 func (c *cloud) remove() {
 	if c.server != nil {
 		require.NoError(c.t, c.server.Close())
@@ -255,7 +255,7 @@ func TestBoot(t *testing.T) {
 	})
 	c.part(t, "name resolution", func(t *testing.T) {
 		assert.Equal(t, "/run/systemd/resolve/stub-resolv.conf", c.run("realpath /etc/resolv.conf"))
-		// Debian 12 starts it before the message bus knows its name: only after a restart resolvectl finds it.
+		// Debian 12 starts it before the message bus knows its name: resolvectl finds it only after a restart.
 		c.run("systemctl restart systemd-resolved")
 		assert.Contains(t, c.run("resolvectl query m1"), "127.0.1.1")
 		_, err := c.try(1, "getent hosts example.com")
@@ -313,7 +313,7 @@ func nomadRuns(t *testing.T, c *cloud) {
 	c.run("nomad job stop -purge hello")
 }
 
-// TestReach proves who reaches whom.
+// TestReach tries every way between machines, host and outside: the allowed ones and the refused ones.
 func TestReach(t *testing.T) {
 	c := newCloud(t)
 	for n := 1; n <= 2; n++ {
@@ -515,7 +515,7 @@ func TestTakeOver(t *testing.T) {
 	c := newCloud(t)
 	c.create(spec(1, serveUserData))
 	c.booted(1)
-	c.end() // nobody is left that starts the machine again
+	c.end() // now nothing starts a rebooted machine again
 	_, _ = c.try(1, "reboot")
 	c.eventually(time.Minute, func() error {
 		if _, err := c.try(1, "true"); err == nil {

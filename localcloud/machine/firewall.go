@@ -64,7 +64,7 @@ func (f firewall) setUp(ctx context.Context, public netip.Prefix, mirrorPort uin
 }
 
 func (f firewall) tearDown(ctx context.Context) error {
-	// Adding it first makes deleting a table that is not there no error.
+	// Deleting a table that does not exist is an error, so it is added first.
 	return nft(ctx, fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\n", f.table))
 }
 
@@ -78,7 +78,8 @@ func (f firewall) set(ctx context.Context, id int64, address netip.Addr, firewal
 
 func (f firewall) chain(id int64) string { return fmt.Sprintf("server_%d", id) }
 
-// setScript replaces a machine's chain. nft carries out a script whole or not at all, and packets see it before or after.
+// setScript replaces a machine's chain. nft applies a script as one transaction: packets meet the old rules or the new
+// ones, never a mixture.
 func (f firewall) setScript(id int64, address netip.Addr, firewalled bool, rules []Rule) (string, error) {
 	var out strings.Builder
 	chain := f.table + " " + f.chain(id)
@@ -101,7 +102,8 @@ func (f firewall) setScript(id int64, address netip.Addr, firewalled bool, rules
 	return out.String(), nil
 }
 
-// matches returns nft expressions, one for each source network: as a set, networks must not overlap.
+// matches returns one nft expression for each source network. A set would be shorter, but its networks must not
+// overlap.
 func (r Rule) matches() ([]string, error) {
 	var what string
 	switch r.Protocol {
@@ -131,7 +133,7 @@ var portRange = regexp.MustCompile(`^\d+(-\d+)?$`)
 
 // remove forgets a machine. Its address then belongs to no machine and is dropped.
 func (f firewall) remove(ctx context.Context, id int64, address netip.Addr) error {
-	// As in tearDown, adding first makes it no error when there is nothing to remove.
+	// Added first, as in tearDown, so that removing a machine without rules is no error.
 	script, err := f.setScript(id, address, true, nil)
 	if err != nil {
 		return err

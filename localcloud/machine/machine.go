@@ -56,7 +56,7 @@ const (
 )
 
 // Runtime is what the API of the local cloud needs from whatever runs its machines. All methods are safe for concurrent
-// use; calls for the same machine are the caller's to order.
+// use, but the caller must put the calls for one machine in order.
 type Runtime interface {
 	CreateNetwork(ctx context.Context, id int64, ipRange netip.Prefix) error
 	DeleteNetwork(ctx context.Context, id int64) error
@@ -81,7 +81,7 @@ type Runtime interface {
 	// SetPublic changes the public address of a machine that is off; the zero Addr takes it away. Nothing gets in at the new
 	// one before SetFirewall. It is no error when the machine has the address already.
 	SetPublic(ctx context.Context, id int64, address netip.Addr) error
-	// SetFirewall replaces the machine's cloud firewall in one step; connections that stand are kept.
+	// SetFirewall replaces the machine's cloud firewall in one step; established connections are kept.
 	SetFirewall(ctx context.Context, id int64, firewalled bool, rules []Rule) error
 	// State returns ErrNotFound, wrapped, when there is no such machine.
 	State(ctx context.Context, id int64) (State, error)

@@ -13,7 +13,7 @@ import (
 	"github.com/docker/docker/api/types/network"
 )
 
-// mtu is the one of Hetzner's private networks less what a tunnel under a laptop's Docker may need.
+// mtu is that of Hetzner's private networks, 1450, less the room that a tunnel under a laptop's Docker may need.
 const mtu = 1400
 
 // The guest's interfaces are in the order of the Docker networks' names: eth0 is the public one, as at Hetzner.
@@ -91,9 +91,9 @@ func (d *Docker) removeNetwork(ctx context.Context, name string) error {
 	return blackhole(ctx, "del", ipRange)
 }
 
-// join puts a new machine into its networks. All of them come after creation, in one way, so that a machine can leave any
-// and enter any later on, whatever it was created with. A container that is created without a network is in the one
-// named "none", which allows no other beside it.
+// join puts a new machine into its networks. It connects all of them after creation and in the same way, so that the
+// machine can leave or join any of them later. A container that is created without a network is in Docker's network
+// "none", which allows no other beside it.
 func (d *Docker) join(ctx context.Context, spec Spec) error {
 	if err := d.docker.NetworkDisconnect(ctx, network.NetworkNone, d.container(spec.ID), true); err != nil {
 		return fmt.Errorf("make room for networks: %w", err)
@@ -139,7 +139,7 @@ func (d *Docker) setPublic(ctx context.Context, id int64, address netip.Addr) er
 		return err
 	}
 	if old.IsValid() {
-		// The firewall first: once the machine has left the network, nobody knows which address to forget.
+		// The firewall first: once the machine has left the network, nothing tells which address to remove.
 		if err := d.firewall.remove(ctx, id, old); err != nil {
 			return err
 		}
@@ -174,7 +174,7 @@ func blackhole(ctx context.Context, verb string, ipRange netip.Prefix) error {
 	// The highest metric there is: any other route comes first.
 	out, err := exec.CommandContext(ctx, "ip", "route", verb, "blackhole", ipRange.String(), "metric", "4294967294").CombinedOutput()
 	if verb == "del" && strings.Contains(string(out), "No such process") {
-		return nil // the host was restarted since
+		return nil // gone already, with a restart of the host
 	}
 	if err != nil {
 		return fmt.Errorf("ip route %s blackhole %s: %w: %s", verb, ipRange, err, strings.TrimSpace(string(out)))
@@ -182,7 +182,7 @@ func blackhole(ctx context.Context, verb string, ipRange netip.Prefix) error {
 	return nil
 }
 
-// found marks what Docker does not have as ErrNotFound.
+// found adds ErrNotFound to an error with which Docker says that something does not exist.
 func found(err error) error {
 	if errdefs.IsNotFound(err) {
 		return errors.Join(ErrNotFound, err)

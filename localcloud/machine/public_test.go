@@ -21,7 +21,8 @@ func allow(port string) []machine.Rule {
 	return []machine.Rule{{Protocol: "tcp", Ports: port, Sources: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}}
 }
 
-// serving waits until machine 1 has booted and listens on both of serveUserData's ports, whoever gets through to it.
+// serving waits until machine 1 has booted and listens on both of serveUserData's ports, whatever its firewall lets
+// through.
 func (c *cloud) serving() {
 	c.t.Helper()
 	c.booted(1)
@@ -61,7 +62,8 @@ func (c *cloud) interfaces() map[string]string {
 	return all
 }
 
-// TestSetPublic takes a machine's public address away, gives it others, and looks at who gets in where.
+// TestSetPublic takes a machine's public address away, gives it others, and checks at which addresses it can be
+// reached.
 func TestSetPublic(t *testing.T) {
 	c := newCloud(t)
 	ctx := t.Context()

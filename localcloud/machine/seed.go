@@ -37,8 +37,8 @@ func seedDisk(spec Spec, mirror, mirrorKey string) (io.Reader, error) {
 	})
 }
 
-// decoded undoes base64, as cloud-init does on Hetzner's machines (cloudinit/sources/helpers/hetzner.py) and not with a NoCloud
-// seed. What is not base64 is meant as it is.
+// decoded undoes base64. cloud-init does so on Hetzner's machines (cloudinit/sources/helpers/hetzner.py), but not with
+// a NoCloud seed. Text that is not base64 is returned as it is.
 func decoded(userData string) string {
 	if plain, err := base64.StdEncoding.DecodeString(userData); err == nil {
 		return string(plain)
@@ -52,8 +52,8 @@ type file struct {
 	content string
 }
 
-// upper packs files as the overlay's upper layer, with their folders: there a folder's mode hides the image's, so that
-// only folders belong here that everyone may read.
+// upper packs files and their folders as the overlay's upper layer. A folder there hides the mode that it has in the
+// image, so only folders that everyone may read belong here.
 func upper(files []file) (io.Reader, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)

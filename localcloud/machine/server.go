@@ -19,8 +19,8 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 )
 
-// capabilities are what systemd and Nomad need; --privileged would also ask for those that a host may not have to give.
-// Not among them: SYS_TIME, because the clock is the host's.
+// capabilities are what systemd and Nomad need. --privileged would also ask for capabilities that a host may not have
+// to give. SYS_TIME is left out because the clock is the host's.
 var capabilities = []string{
 	"AUDIT_CONTROL", "AUDIT_READ", "AUDIT_WRITE", "BLOCK_SUSPEND", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER",
 	"FSETID", "IPC_LOCK", "IPC_OWNER", "KILL", "LEASE", "LINUX_IMMUTABLE", "MAC_ADMIN", "MAC_OVERRIDE", "MKNOD", "NET_ADMIN",
@@ -39,10 +39,10 @@ func (d *Docker) Create(ctx context.Context, spec Spec) error {
 		return fmt.Errorf("create machine %s: %w", spec.Name, err)
 	}
 	if err := d.create(ctx, spec); err != nil {
-		// Whatever is there of it would be in the way of the next attempt.
+		// What is left of it would be in the way of the next attempt.
 		clean := context.WithoutCancel(ctx)
 		err = errors.Join(err, d.Delete(clean, spec.ID))
-		if spec.Public.IsValid() { // of a container that is not attached yet, Delete does not know the address
+		if spec.Public.IsValid() { // Delete does not know the address of a container that is not attached yet
 			err = errors.Join(err, d.firewall.remove(clean, spec.ID, spec.Public))
 		}
 		return fmt.Errorf("create machine %s: %w", spec.Name, err)
@@ -111,7 +111,7 @@ func (d *Docker) hostConfig(spec Spec) *container.HostConfig {
 func (d *Docker) Delete(ctx context.Context, id int64) error {
 	address, err := d.publicAddress(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		err = nil // of a machine half created there may still be a disk
+		err = nil // a machine that was half created may still have a disk
 	}
 	if err == nil {
 		err = errors.Join(d.removeContainer(ctx, d.container(id)), d.removeVolume(ctx, d.disk(id)))
@@ -149,7 +149,7 @@ func (d *Docker) PowerOff(ctx context.Context, id int64) error {
 		if err := d.signal(ctx, id, "KILL"); err != nil {
 			return fmt.Errorf("power off machine %d: %w", id, err)
 		}
-		// A machine in the middle of a reboot comes back once more, whether the signal met it or not: it is caught then.
+		// A machine in the middle of a reboot starts once more, even if the signal reached it. The next round stops it.
 		c, err := d.docker.ContainerInspect(ctx, d.container(id))
 		if err == nil && !c.State.Running && c.State.ExitCode != rebooted {
 			return nil
@@ -210,7 +210,7 @@ func (d *Docker) SetFirewall(ctx context.Context, id int64, firewalled bool, rul
 	return nil
 }
 
-// State tells whether the machine runs. One that is rebooting does.
+// State tells whether the machine runs. A machine that is rebooting counts as running.
 func (d *Docker) State(ctx context.Context, id int64) (State, error) {
 	c, err := d.docker.ContainerInspect(ctx, d.container(id))
 	if err != nil {
@@ -244,7 +244,7 @@ func (d *Docker) Exec(ctx context.Context, id int64, stdin io.Reader, stdout, st
 	defer stop()
 	if stdin != nil {
 		go func() {
-			_, _ = io.Copy(streams.Conn, stdin) // fails when the command ends first, which is the command's right
+			_, _ = io.Copy(streams.Conn, stdin) // fails when the command ends without reading everything, which it may
 			_ = streams.CloseWrite()
 		}()
 	}
@@ -279,7 +279,7 @@ func (d *Docker) Journal(ctx context.Context, id int64, unit string, lines int) 
 	return out.String(), err
 }
 
-// Console returns the last lines of the machine's console, also of one that is off or does not get through its boot.
+// Console returns the last lines of the machine's console. The machine may be off, or stuck in its boot.
 func (d *Docker) Console(ctx context.Context, id int64, lines int) (string, error) {
 	logs, err := d.docker.ContainerLogs(ctx, d.container(id), container.LogsOptions{
 		ShowStdout: true, ShowStderr: true, Tail: strconv.Itoa(lines),
@@ -292,8 +292,8 @@ func (d *Docker) Console(ctx context.Context, id int64, lines int) (string, erro
 	return string(out), err
 }
 
-// publicAddress returns the zero Addr for a machine without one. It asks Docker for what the machine is attached to, on
-// or off: that is what counts at the next power-on, whoever has changed it.
+// publicAddress returns the zero Addr for a machine without one. It asks Docker which networks the machine is attached
+// to, on or off: that decides the address at the next power-on.
 func (d *Docker) publicAddress(ctx context.Context, id int64) (netip.Addr, error) {
 	c, err := d.docker.ContainerInspect(ctx, d.container(id))
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // signer signs the repositories' metadata.
 type signer struct{ entity *openpgp.Entity }
 
-// loadSigner reads the signing key, or makes one: whoever runs the local cloud has a key that nobody else has.
+// loadSigner reads the signing key, or makes one. The key is never shared: everybody who runs a local cloud has their own.
 func loadSigner(path string) (signer, error) {
 	content, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

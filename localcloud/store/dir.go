@@ -75,10 +75,10 @@ func (d *Dir) Save(v any) error {
 	return nil
 }
 
-// Close lets go of the directory.
+// Close releases the directory.
 func (d *Dir) Close() error { return d.lock.Close() }
 
-// Remove deletes the saved state and lets go of the directory, which is removed too when nothing else is in it.
+// Remove deletes the saved state and releases the directory. It removes the directory too if nothing else is in it.
 func (d *Dir) Remove() error {
 	for _, name := range []string{stateFile, lockFile} {
 		if err := os.Remove(filepath.Join(d.path, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -16,7 +16,7 @@ type Meta struct {
 	Created time.Time         `json:"created"`
 }
 
-// Head lets a resource that embeds Meta be a Row.
+// Head makes every resource that embeds Meta a Row.
 func (m *Meta) Head() *Meta { return m }
 
 // Row is a resource kept in a Table: anything that embeds Meta.

@@ -27,7 +27,7 @@ type Kind[A, S any] struct {
 	Read func(ctx context.Context, id string, inputs A, state S) (A, S, bool, error)
 	// Update changes the object in place. It is left out where every input is replaceOnChanges.
 	Update func(ctx context.Context, id string, inputs A, old S) (S, error)
-	// Delete deletes the object. If that fails because it is gone already, as Read then tells, all is well.
+	// Delete deletes the object. If that fails, Read tells whether the object is gone already, which is no error.
 	Delete func(ctx context.Context, id string, state S) error
 	// Wire tells which outputs an update changes. Left out, it changes none.
 	Wire func(f infer.FieldSelector, inputs *A, state *S)
@@ -41,14 +41,14 @@ func (k Kind[A, S]) Resource() infer.InferredResource {
 // served serves the engine's calls for a kind.
 type served[A, S any] struct{ kind Kind[A, S] }
 
-// Annotate gives the token. infer also asks values that it makes itself, which are of no kind.
+// Annotate sets the token. infer also calls it on values that it makes itself; they have no kind.
 func (r *served[A, S]) Annotate(a infer.Annotator) {
 	if r.kind.Type != "" {
 		a.SetToken(r.kind.Module, r.kind.Type)
 	}
 }
 
-// Create creates the object, or tells what it would be.
+// Create creates the object. In a preview it returns what the object would be.
 func (r *served[A, S]) Create(
 	ctx context.Context, req infer.CreateRequest[A],
 ) (infer.CreateResponse[S], error) {
@@ -80,7 +80,7 @@ func (r *served[A, S]) Read(
 	return infer.ReadResponse[A, S]{ID: req.ID, Inputs: inputs, State: state}, nil
 }
 
-// Update changes the object, or tells what it would be.
+// Update changes the object. In a preview it returns what the object would be.
 func (r *served[A, S]) Update(
 	ctx context.Context, req infer.UpdateRequest[A, S],
 ) (infer.UpdateResponse[S], error) {
@@ -115,8 +115,8 @@ func (r *served[A, S]) WireDependencies(f infer.FieldSelector, inputs *A, state 
 		r.kind.Wire(f, inputs, state)
 		return
 	}
-	// Without any wiring infer would have every output change with every input. One that says nothing new is enough:
-	// the first output is the first input.
+	// Without any wiring, infer takes every output for one that changes with every input. One wire that says nothing
+	// new prevents that: the first output is the first input.
 	f.OutputField(first(state)).DependsOn(f.InputField(first(inputs)).Computed())
 }
 

@@ -10,7 +10,8 @@ import (
 // The functions here turn what a product says it has into inputs as the program would write them, so that a refresh
 // shows what changed and nothing else.
 
-// Optional returns the live value of an optional input: unset when it was not set and is still what unset means.
+// Optional returns the live value of an optional input. An unset input stays unset while the live value is what unset
+// means.
 func Optional[T comparable](input *T, live, unset T) *T {
 	if input == nil && live == unset {
 		return nil
@@ -18,8 +19,8 @@ func Optional[T comparable](input *T, live, unset T) *T {
 	return &live
 }
 
-// Set returns the live elements of an input whose order means nothing: in the order of the input while they are the
-// same.
+// Set returns the live elements of an input whose order means nothing. While the elements are the same, it keeps the
+// input's order.
 func Set(input, live []string) []string {
 	if SameSet(input, live) {
 		return input
@@ -35,7 +36,7 @@ func SameSet(a, b []string) bool {
 	return slices.Equal(a, b)
 }
 
-// List returns the live elements of an input list, which is unset when it was and there are none.
+// List returns the live elements of an input list. An unset list stays unset while there are none.
 func List[T any](input, live []T) []T {
 	if len(input) == 0 && len(live) == 0 {
 		return input
@@ -43,7 +44,7 @@ func List[T any](input, live []T) []T {
 	return live
 }
 
-// Covers tells whether a live document says all that was asked for, which it may do with additions: products fill in
+// Covers tells whether a live document says everything that was asked for. It may say more, because products fill in
 // defaults. Lists must have the same elements in the same order. Both are compared as the JSON they make.
 func Covers(live, wanted any) (bool, error) {
 	a, err := document(live)
@@ -57,7 +58,8 @@ func Covers(live, wanted any) (bool, error) {
 	return covers(a, b), nil
 }
 
-// Asked returns the JSON of a struct without its empty fields: what is asked for where left out and empty are one.
+// Asked returns the JSON of a struct without its empty fields, for products that take an empty field and a missing one
+// for the same.
 func Asked(v any) (any, error) {
 	d, err := document(v)
 	return prune(d), err
@@ -111,7 +113,7 @@ func covers(live, wanted any) bool {
 	return reflect.DeepEqual(live, wanted) || live == nil && empty(wanted)
 }
 
-// empty tells whether to ask for a value is to ask for nothing.
+// empty tells whether a value asks for nothing.
 func empty(v any) bool {
 	switch v := v.(type) {
 	case nil:
@@ -152,7 +154,7 @@ func OrElse[T any](v *T, otherwise T) T {
 	return *v
 }
 
-// Map returns the live entries of an input map, which is unset when it was and there are none.
+// Map returns the live entries of an input map. An unset map stays unset while there are none.
 func Map[T any](input, live map[string]T) map[string]T {
 	if len(input) == 0 && len(live) == 0 {
 		return input

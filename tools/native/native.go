@@ -1,6 +1,6 @@
-// Package native is what the plugins that are written here, over the products' own API clients, have in common. Each
-// has the tokens, property names and behaviour of the official plugin of its name, as far as it goes; what it does not
-// know it refuses by name.
+// Package native has what the plugins that are written here, over the products' own API clients, share. Each has the
+// tokens, property names and behaviour of the official plugin of its name, as far as it goes. It refuses by name what
+// it does not know.
 package native
 
 import (
@@ -18,7 +18,7 @@ import (
 	"hashistack/tools/lifetime"
 )
 
-// Options tell what the types of a provider do not.
+// Options say what the types of a provider cannot.
 type Options struct {
 	// Config is the provider's config struct: its `pulumi` tags are the config keys that exist.
 	Config any
@@ -63,8 +63,9 @@ func Wrap(inner p.Provider, o Options) p.Provider {
 		return inner.Check(ctx, r)
 	}
 	outer.Diff = func(ctx context.Context, r p.DiffRequest) (p.DiffResponse, error) {
-		// What changed is what the program says now against what it said: an output that has the name of an input which
-		// was left out is no change. infer would look at the state where the engine does not say what it knows.
+		// A change is a difference between what the program says now and what it said before. Unless the engine says
+		// that it sends old inputs, infer compares with the state, where an output with the name of an unset input
+		// would look like a change.
 		r.State = r.OldInputs
 		return inner.Diff(ctx, r)
 	}

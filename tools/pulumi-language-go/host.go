@@ -24,7 +24,7 @@ import (
 type host struct {
 	pulumirpc.UnimplementedLanguageRuntimeServer
 
-	// stopping ends with the engine's wish to cancel; every program and plugin ends with it.
+	// stopping ends when the engine cancels; every program and plugin ends with it.
 	stopping context.Context
 	cancel   context.CancelFunc
 
@@ -235,7 +235,7 @@ func (h *host) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
 	return &emptypb.Empty{}, nil
 }
 
-// until returns a context that ends with the call or with the engine's wish to cancel, whichever comes first.
+// until returns a context that ends with the call or when the engine cancels, whichever comes first.
 func (h *host) until(call context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(call)
 	stop := context.AfterFunc(h.stopping, cancel)

@@ -146,7 +146,7 @@ func TestRunPlugin(t *testing.T) {
 	assert.ErrorContains(t, err, "undefined: nonsense", "the engine shows nothing but the error")
 }
 
-// startPlugin runs a plugin that stays, deaf to being interrupted if so wished, and returns its process id.
+// startPlugin runs a plugin that stays until it is stopped, and returns its process id.
 func startPlugin(ctx context.Context, t *testing.T, client pulumirpc.LanguageRuntimeClient) int {
 	t.Helper()
 	info := program(t, `fmt.Println(os.Getpid()); time.Sleep(time.Hour)`)
@@ -182,7 +182,7 @@ func TestPluginEnds(t *testing.T) {
 		requireGone(t, pid)
 		h.children.mu.Unlock() // a host exits after killAll; this one is still needed
 	})
-	t.Run("with the engine's wish to cancel", func(t *testing.T) {
+	t.Run("when the engine cancels", func(t *testing.T) {
 		pid := startPlugin(t.Context(), t, client)
 		_, err := client.Cancel(context.Background(), &emptypb.Empty{})
 		require.NoError(t, err)

@@ -10,7 +10,7 @@ import (
 	"hashistack/tools/native"
 )
 
-// KeysArgs are the inputs of a handful of keys; the id is `consul`, as ever.
+// KeysArgs are the inputs of a handful of keys; the id is `consul`, as in the official plugin.
 type KeysArgs struct {
 	Datacenter *string `pulumi:"datacenter,optional" provider:"replaceOnChanges"`
 	Keys       []Key   `pulumi:"keys,optional"`
@@ -150,7 +150,7 @@ func (c *connection) putKeys(ctx context.Context, datacenter string, keys []Key)
 	return nil
 }
 
-// deleteKeys deletes those of the keys that ask for it.
+// deleteKeys deletes the keys that have Delete set.
 func (c *connection) deleteKeys(ctx context.Context, datacenter string, keys []Key) error {
 	client, err := c.consul(ctx)
 	if err != nil {

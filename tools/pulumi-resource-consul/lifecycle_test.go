@@ -225,7 +225,7 @@ func TestLifecycles(t *testing.T) {
 	})
 }
 
-// deleteKeys destroys keys, which unlike other objects exist, empty, ever after.
+// deleteKeys destroys keys. Unlike other objects they can still be read afterwards, as empty.
 func deleteKeys(s *nativetest.Plugin, keys *nativetest.Object) error {
 	return s.Server.Delete(p.DeleteRequest{ID: keys.ID, Urn: keys.URN, Properties: keys.State})
 }
@@ -269,7 +269,7 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestPreviewWithUnknownInputs(t *testing.T) {
-	s := serve(t) // not configured: so it is when its config is not known yet
+	s := serve(t) // not configured, as when its config is not known yet
 	inputs, err := s.Check(p.CheckRequest{
 		Urn:    nativetest.URN("consul:index/aclToken:AclToken", "t"),
 		Inputs: property.NewMap(values{"description": property.New(property.Computed)}),

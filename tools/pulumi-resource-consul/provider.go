@@ -92,7 +92,7 @@ func (c Config) client() (*api.Client, error) {
 		tls.KeyFile, tls.KeyPEM = native.Value(c.KeyFile), []byte(native.Value(c.KeyPem))
 	}
 	var err error
-	// A client of our own: the library's would fall back to the environment's say on verification.
+	// Give it an HTTP client of ours: the one that the library makes turns verification off if the environment says so.
 	if config.HttpClient, err = api.NewHttpClient(config.Transport, *tls); err != nil {
 		return nil, fmt.Errorf("set up TLS for Consul at %s: %w", config.Address, err)
 	}
@@ -117,7 +117,7 @@ func set(target *string, value *string) {
 	}
 }
 
-// connection is the client that all resources share. The config is known from the first call on.
+// connection is the client that all resources share. It is made at the first call, when the config is known.
 type connection struct {
 	once   sync.Once
 	client *api.Client
@@ -137,9 +137,9 @@ func write(ctx context.Context) *api.WriteOptions {
 	return (&api.WriteOptions{}).WithContext(ctx)
 }
 
-// unlessGone returns the error of a read, unless it means that the object does not exist. For ACL objects
-// Consul says "ACL not found" both for a missing object and for a token of ours that it does not know; the second must
-// never pass for the first, or a wrong token would make a refresh forget everything.
+// unlessGone returns the error of a read, unless it means that the object does not exist. For ACL objects Consul says
+// "ACL not found" both when the object is missing and when it does not know our token. The two must not be confused, or
+// a refresh with a wrong token would forget everything.
 func unlessGone(ctx context.Context, client *api.Client, err error) error {
 	var status api.StatusError
 	if !errors.As(err, &status) {

@@ -85,7 +85,7 @@ type JobTaskGroupVolume struct {
 	ReadOnly bool   `pulumi:"readOnly"`
 }
 
-// jobState returns the state of a live job, with what else is known of it from before.
+// jobState returns the state of a live job. What Nomad does not tell is taken from the old state.
 func jobState(a JobArgs, live *api.Job, old JobState) JobState {
 	return JobState{
 		JobArgs: a,
@@ -243,7 +243,7 @@ func job(c *connection) native.Kind[JobArgs, JobState] {
 		},
 		State: func(a JobArgs, old JobState) JobState {
 			old.JobArgs = a
-			// What is left out of a preview is not unknown but empty.
+			// An output that a preview leaves out counts as empty, not as unknown, so the lists must be there.
 			if old.Name == "" {
 				old.Datacenters, old.TaskGroups, old.AllocationIds = []string{}, []JobTaskGroup{}, []string{}
 			}

@@ -110,11 +110,11 @@ func diffJob(r p.DiffRequest, response p.DiffResponse) p.DiffResponse {
 	}
 	was, err := before.parse()
 	if err != nil {
-		return response // what the state has needs no parsing to be replaced
+		return response // an old jobspec that cannot be parsed can still be replaced
 	}
 	is, err := after.parse()
 	if err != nil {
-		return response // the check has said so
+		return response // the check has reported it
 	}
 	if *was.ID != *is.ID || *was.Namespace != *is.Namespace || *was.Region != *is.Region {
 		response.HasChanges = true

@@ -8,8 +8,8 @@ import (
 	"hashistack/tools/native"
 )
 
-// NamespaceArgs are the inputs of a namespace; its id is its name. Creation takes over a namespace of that name.
-// Quotas and the configs of node pools, Vault and Consul are of Nomad Enterprise, and not supported.
+// NamespaceArgs are the inputs of a namespace; its id is its name. Creation takes over a namespace of that name. Quotas
+// and the configs of node pools, Vault and Consul need Nomad Enterprise, and are not supported.
 type NamespaceArgs struct {
 	Name         string                 `pulumi:"name" provider:"replaceOnChanges"`
 	Description  *string                `pulumi:"description,optional"`
@@ -98,7 +98,7 @@ func namespace(c *connection) native.Kind[NamespaceArgs, NamespaceState] {
 			return NamespaceState{a}, register(ctx, a.namespace())
 		},
 		Delete: func(ctx context.Context, id string, _ NamespaceState) error {
-			if id == api.DefaultNamespace { // it cannot be deleted: it becomes what it was
+			if id == api.DefaultNamespace { // it cannot be deleted, so it becomes what it was
 				return register(ctx, &api.Namespace{Name: id, Description: "Default shared namespace"})
 			}
 			client, err := c.nomad(ctx)

@@ -11,7 +11,7 @@ import (
 )
 
 // NodePoolArgs are the inputs of a node pool; its id is its name. Creation takes over a pool of that name, which the
-// first node that names it may have made. A scheduler config of its own is of Nomad Enterprise, and not supported.
+// first node that names it may have made. A scheduler config of its own needs Nomad Enterprise, and is not supported.
 type NodePoolArgs struct {
 	Name            string            `pulumi:"name" provider:"replaceOnChanges"`
 	Description     *string           `pulumi:"description,optional"`

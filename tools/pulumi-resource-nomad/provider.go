@@ -106,7 +106,7 @@ func set(target *string, value *string) {
 	}
 }
 
-// connection is the client that all resources share. The config is known from the first call on.
+// connection is the client that all resources share. It is made at the first call, when the config is known.
 type connection struct {
 	once   sync.Once
 	client *api.Client

@@ -53,8 +53,8 @@ func StartAgent(t testing.TB, config any, binary string, args ...string) {
 	var output bytes.Buffer
 	agent := exec.Command(binary, append(args, file)...)
 	agent.Stdout, agent.Stderr = &output, &output
-	// Of the caller's environment only what finds programs: the products read proxies, cloud credentials and their own
-	// addresses from it.
+	// Pass on only what is needed to find programs: the products would read proxies, cloud credentials and their own
+	// addresses from the rest.
 	agent.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	// The agent must not outlive the tests, not even when they are killed.
 	agent.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -75,7 +75,7 @@ func StartAgent(t testing.TB, config any, binary string, args ...string) {
 	})
 }
 
-// Eventually polls until a condition holds, and tells what it last said when it does not.
+// Eventually polls until a condition holds. If it never does, the test fails with what it said last.
 func Eventually(t testing.TB, what string, condition func() error) {
 	t.Helper()
 	var err error

@@ -183,12 +183,12 @@ func (o *Object) RequireImport(id string) {
 	live, err := o.plugin.Server.Read(p.ReadRequest{ID: id, Urn: o.URN})
 	require.NoError(o.plugin.t, err)
 	require.Equal(o.plugin.t, id, live.ID, "an import does not find %s", o.URN)
-	// Whoever writes what was imported into the program gets no change.
+	// A program that takes over the imported inputs must pass the check.
 	_, err = o.plugin.Check(p.CheckRequest{Urn: o.URN, Inputs: live.Inputs})
 	require.NoError(o.plugin.t, err)
 }
 
-// Delete deletes the object twice, since whoever is interrupted does so, and requires that it is gone.
+// Delete deletes the object twice, as happens after an interruption, and requires that it is gone.
 func (o *Object) Delete() {
 	o.plugin.t.Helper()
 	request := p.DeleteRequest{ID: o.ID, Urn: o.URN, Properties: o.State}
