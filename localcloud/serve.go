@@ -115,7 +115,11 @@ func serve(ctx context.Context, o serveOptions) error {
 	defer cloud.Close()
 	endpoints := []endpoint{{mirrorAddress, packages}}
 	about := metadata.Handler(log, runtime.Caller, cloud.Instance)
-	for _, address := range runtime.MetadataAddresses() {
+	addresses, err := runtime.MetadataAddresses()
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
 		endpoints = append(endpoints, endpoint{address, about})
 	}
 	// The control address comes last, so that its health means that all is up.

@@ -122,7 +122,7 @@ func (c *cloud) start() {
 
 func (c *cloud) serveMetadata() {
 	c.t.Helper()
-	for _, address := range c.MetadataAddresses() {
+	for _, address := range c.metadataAddresses() {
 		c.serve(address, metadata.Handler(c.opts.Log, c.Caller, c.specs.instance))
 	}
 }
@@ -288,7 +288,7 @@ func TestBoot(t *testing.T) {
 		assert.Equal(t, "640", c.run("stat -c %a /etc/from-user-data"))
 		c.run("test -e /root/ran")
 		assert.Equal(t, "m1", c.run("hostname"))
-		assert.Contains(t, c.run("getent hosts m1"), "127.0.1.1")
+		assert.Contains(t, c.run("getent ahostsv4 m1"), "127.0.1.1")
 		assert.Contains(t, c.run("cat /root/.ssh/authorized_keys"), "somebody")
 	})
 	c.part(t, "packages", func(t *testing.T) {
@@ -584,7 +584,7 @@ func TestTakeOver(t *testing.T) {
 // TestCleanup compares the host before and after a cloud.
 func TestCleanup(t *testing.T) {
 	c := newCloud(t)
-	bridge := zone(t, c.MetadataAddresses()[1])
+	_, bridge := c.metadataIPv6()
 	traces := func() string {
 		var all strings.Builder
 		for _, command := range []string{

@@ -29,13 +29,19 @@ var (
 
 // MetadataAddresses are where the metadata service must listen: the firewall leads machines there, and nobody else.
 // It is one address only where the host's kernel has no IPv6.
-func (d *Docker) MetadataAddresses() []string {
+func (d *Docker) MetadataAddresses() ([]string, error) {
 	port := strconv.Itoa(int(d.opts.MetadataPort))
 	all := []string{net.JoinHostPort(d.opts.gateway().String(), port)}
-	if hasIPv6() {
-		all = append(all, net.JoinHostPort(metadataIPv6.WithZone(d.firewall.publicBridge()).String(), port))
+	if !hasIPv6() {
+		return all, nil
 	}
-	return all
+	bridge, err := net.InterfaceByName(d.firewall.publicBridge())
+	if err != nil {
+		return nil, fmt.Errorf("find the public network's bridge: %w", err)
+	}
+	// By number: Go remembers the numbers of names for a minute, and the bridge may be a new one.
+	zoned := metadataIPv6.WithZone(strconv.Itoa(bridge.Index))
+	return append(all, net.JoinHostPort(zoned.String(), port)), nil
 }
 
 func hasIPv6() bool {

@@ -7,8 +7,10 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"errors"
+	"net"
 	"net/netip"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -102,13 +104,11 @@ func TestMetadata(t *testing.T) {
 		require.NoError(t, err)
 	})
 	c.part(t, "the host gets nothing", func(t *testing.T) {
-		addresses := c.MetadataAddresses()
-		require.Len(t, addresses, 2)
-		for _, address := range addresses {
+		for _, address := range c.metadataAddresses() {
 			require.ErrorContains(t, dial(address), "connection refused")
 		}
-		link := strings.Replace(addresses[1], "8583", "80", 1)
-		require.Error(t, dial(link))
+		zone, _ := c.metadataIPv6()
+		require.Error(t, dial("[fe80::a9fe:a9fe%"+zone+"]:80"))
 		assert.Equal(t, before, hostsWay(t), "its own way to this address is as it was")
 	})
 	c.part(t, "another container gets nothing", func(t *testing.T) {
@@ -142,7 +142,8 @@ func TestMetadata(t *testing.T) {
 		require.NoError(t, err, "sshd listens")
 		_, err = c.try(2, "nc -z -w 2 "+linkLocal+"%eth0 22")
 		require.Error(t, err, "a neighbour")
-		require.Error(t, dial("["+linkLocal+"%"+zone(t, c.MetadataAddresses()[1])+"]:22"), "the host")
+		zone, _ := c.metadataIPv6()
+		require.Error(t, dial("["+linkLocal+"%"+zone+"]:22"), "the host")
 	})
 	c.part(t, "after a reboot", func(t *testing.T) {
 		c.run("touch /run/before")
@@ -196,10 +197,23 @@ func hostsWay(t *testing.T) string {
 	return string(out)
 }
 
-// zone returns the interface in an address such as [fe80::1%interface]:80.
-func zone(t *testing.T, address string) string {
-	t.Helper()
-	at, err := netip.ParseAddrPort(address)
-	require.NoError(t, err)
-	return at.Addr().Zone()
+func (c *cloud) metadataAddresses() []string {
+	c.t.Helper()
+	addresses, err := c.MetadataAddresses()
+	require.NoError(c.t, err)
+	require.Len(c.t, addresses, 2, "the tests' host has IPv6")
+	return addresses
+}
+
+// metadataIPv6 returns the interface with the service's IPv6 address, as a zone and by name.
+func (c *cloud) metadataIPv6() (zone, name string) {
+	c.t.Helper()
+	at, err := netip.ParseAddrPort(c.metadataAddresses()[1])
+	require.NoError(c.t, err)
+	zone = at.Addr().Zone()
+	index, err := strconv.Atoi(zone)
+	require.NoError(c.t, err)
+	bridge, err := net.InterfaceByIndex(index)
+	require.NoError(c.t, err)
+	return zone, bridge.Name
 }

@@ -58,13 +58,3 @@ func TestCaller(t *testing.T) {
 		})
 	}
 }
-
-func TestMetadataAddresses(t *testing.T) {
-	d, err := Open(Options{Name: "my-cloud", PublicRange: netip.MustParsePrefix("198.18.0.0/16"), MetadataPort: 8583})
-	require.NoError(t, err)
-	all := d.MetadataAddresses()
-	assert.Equal(t, "198.18.0.1:8583", all[0])
-	if hasIPv6() {
-		assert.Equal(t, []string{"[fe80::a9fe:a9fe%" + newFirewall("my-cloud").publicBridge() + "]:8583"}, all[1:])
-	}
-}
