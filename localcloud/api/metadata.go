@@ -6,8 +6,7 @@ import (
 	"hashistack/localcloud/metadata"
 )
 
-// zones are the data centers that Hetzner names as availability zones, by location. The API has stopped to show data
-// centers; the metadata service goes on.
+// zones are the availability zones that servers are told, by location. The API has stopped to show them.
 var zones = map[string]string{
 	"fsn1": "fsn1-dc14", "nbg1": "nbg1-dc3", "hel1": "hel1-dc2", "ash": "ash-dc1", "hil": "hil-dc1", "sin": "sin-dc1",
 }

@@ -141,7 +141,7 @@ func mirrorPort(opts Options) (uint16, error) {
 func bridgeFilter() error {
 	for _, family := range []string{"iptables", "ip6tables"} {
 		setting := "/proc/sys/net/bridge/bridge-nf-call-" + family
-		value, err := os.ReadFile(setting) //nolint:gosec // one of two
+		value, err := os.ReadFile(setting)
 		if err != nil {
 			return fmt.Errorf("the cloud firewall needs the kernel's br_netfilter (`modprobe br_netfilter`): %w", err)
 		}
