@@ -22,6 +22,7 @@ import (
 	"hashistack/localcloud/fault"
 	"hashistack/localcloud/image"
 	"hashistack/localcloud/machine"
+	"hashistack/localcloud/metadata"
 	"hashistack/localcloud/mirror"
 	"hashistack/localcloud/store"
 )
@@ -33,6 +34,7 @@ type serveOptions struct {
 	cloudOptions
 	listen, control string
 	mirrorPort      int
+	metadataPort    uint16
 	tokenFile       string
 	rateLimit       int
 	limits          api.Limits
@@ -68,6 +70,7 @@ func serveCommand() *cobra.Command {
 	cmd.Flags().StringVar(&o.listen, "listen", "127.0.0.1:8580", "address of the API, which then is http://ADDRESS/v1")
 	cmd.Flags().StringVar(&o.control, "control", "127.0.0.1:8581", "address of /healthz, /stats and /faults")
 	cmd.Flags().IntVar(&o.mirrorPort, "mirror-port", 8582, "port of the package mirror on the host's public address")
+	cmd.Flags().Uint16Var(&o.metadataPort, "metadata-port", 8583, "port of this host that the metadata service listens on; machines reach it at port 80 of 169.254.169.254")
 	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "file with the API token")
 	cmd.Flags().IntVar(&o.rateLimit, "rate-limit", 3600, "API requests per hour, Hetzner's default; 0 for no limit")
 	cmd.Flags().IntVar(&o.limits.Servers, "server-limit", api.DefaultLimits.Servers, "how many servers there may be")
@@ -110,17 +113,23 @@ func serve(ctx context.Context, o serveOptions) error {
 		return err
 	}
 	defer cloud.Close()
-	log.Info("local cloud is up", "api", "http://"+o.listen+"/v1", "control", "http://"+o.control, "mirror", "http://"+mirrorAddress)
+	endpoints := []endpoint{{mirrorAddress, packages}}
+	about := metadata.Handler(log, runtime.Caller, cloud.Instance)
+	addresses, err := runtime.MetadataAddresses()
+	if err != nil {
+		return err
+	}
+	for _, address := range addresses {
+		endpoints = append(endpoints, endpoint{address, about})
+	}
 	// The control address comes last, so that its health means that all is up.
-	return listen(ctx, log, []endpoint{
-		{mirrorAddress, packages},
-		{o.listen, cloud},
-		{o.control, control.Handler(cloud, faults)},
-	})
+	endpoints = append(endpoints, endpoint{o.listen, cloud}, endpoint{o.control, control.Handler(cloud, faults)})
+	log.Info("local cloud is up", "api", "http://"+o.listen+"/v1", "control", "http://"+o.control, "mirror", "http://"+mirrorAddress)
+	return listen(ctx, log, endpoints)
 }
 
 // machineRoom prepares the machine image, the package mirror and the runtime, which takes over existing machines.
-func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, log *slog.Logger) (machine.Runtime, http.Handler, string, error) {
+func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, log *slog.Logger) (*machine.Docker, http.Handler, string, error) {
 	cache := o.cache
 	if cache == "" {
 		user, err := os.UserCacheDir()
@@ -148,7 +157,8 @@ func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, 
 	}
 	address := net.JoinHostPort(publicRange.Masked().Addr().Next().String(), strconv.Itoa(o.mirrorPort))
 	runtime, err := machine.NewDocker(ctx, machine.Options{
-		Name: o.name, Image: img, PublicRange: publicRange, Mirror: "http://" + address, MirrorKey: packages.Key(), Log: log,
+		Name: o.name, Image: img, PublicRange: publicRange, Mirror: "http://" + address, MirrorKey: packages.Key(),
+		MetadataPort: o.metadataPort, Log: log,
 	})
 	if err != nil {
 		return nil, nil, "", err

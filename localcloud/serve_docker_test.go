@@ -24,7 +24,8 @@ import (
 
 const token = "a-token-for-this-test"
 
-// pages is user-data for a machine that serves its host name on ports 80 and 81, and does so again after a reboot.
+// pages is user-data for a machine that serves its host name, and what the metadata service tells it, on ports 80 and 81,
+// and does so again after a reboot.
 const pages = `#cloud-config
 write_files:
 - path: /etc/systemd/system/page@.service
@@ -36,6 +37,7 @@ write_files:
     WantedBy=multi-user.target
 runcmd:
 - hostname > /srv/index.html
+- curl --silent --output-dir /srv --remote-name-all http://169.254.169.254/hetzner/v1/metadata http://169.254.169.254/hetzner/v1/metadata/private-networks http://169.254.169.254/hetzner/v1/userdata
 - systemctl enable --now page@80 page@81
 `
 
@@ -171,7 +173,7 @@ func TestServeOnDocker(t *testing.T) {
 	require.NoError(t, os.WriteFile(tokenFile, []byte(token+"\n"), 0o600))
 	o := serveOptions{
 		cloudOptions: cloudOptions{name: "localcloud-serve-test", state: filepath.Join(dir, "state"), publicRange: "203.0.113.0/24"},
-		listen:       freeAddress(t), control: freeAddress(t), mirrorPort: 8582, tokenFile: tokenFile, limits: api.DefaultLimits,
+		listen:       freeAddress(t), control: freeAddress(t), mirrorPort: 8582, metadataPort: 8583, tokenFile: tokenFile, limits: api.DefaultLimits,
 		tools: "../tools", binaries: "../.tools/bin",
 	}
 	down := func() error {
@@ -209,6 +211,16 @@ func TestServeOnDocker(t *testing.T) {
 	r.eventually(page(80), "web\n")
 	assert.Empty(t, r.get(page(81)), "the firewall drops what no rule allows")
 	assert.Empty(t, r.get("http://10.99.1.1/index.html"), "there is no way into the private network from outside")
+
+	about := func(what string) string { return fmt.Sprintf("http://%s/%s", s.PublicNet.IPv4.IP, what) }
+	assert.Equal(t, pages, r.get(about("userdata")))
+	for _, want := range []string{"hostname: web\n", fmt.Sprintf("instance-id: %d\n", s.ID), fmt.Sprintf("public-ipv4: %s\n", s.PublicNet.IPv4.IP), "availability-zone: fsn1-dc14\n"} {
+		assert.Contains(t, r.get(about("metadata")), want)
+	}
+	for _, want := range []string{"ip: 10.99.1.", "network_name: net\n", "network: 10.99.0.0/16\n", "subnet: 10.99.1.0/24\n"} {
+		assert.Contains(t, r.get(about("private-networks")), want)
+	}
+	assert.Empty(t, r.get("http://203.0.113.1:8583/hetzner/v1/userdata"), "this host is no machine")
 
 	acts, _, err := r.Firewall.SetRules(r.ctx, fw.Firewall, hcloud.FirewallSetRulesOpts{Rules: allow("81")})
 	require.NoError(t, err)
@@ -263,4 +275,7 @@ func TestServeOnDocker(t *testing.T) {
 	tables, err := exec.Command("nft", "list", "tables").Output()
 	require.NoError(t, err)
 	assert.NotContains(t, string(tables), "localcloud_serve_test")
+	addresses, err := exec.Command("ip", "address").Output()
+	require.NoError(t, err)
+	assert.NotContains(t, string(addresses), "203.0.113.")
 }

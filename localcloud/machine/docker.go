@@ -44,11 +44,16 @@ type Options struct {
 	// Mirror is the package mirror's base URL as machines reach it, on the host's address in PublicRange and with its port
 	// written out. The machines' Debian source is <Mirror>/debian.
 	Mirror string
+	// MetadataPort is the host's port for the metadata service. Machines do not see it: for them, the service is on port 80.
+	MetadataPort uint16
 	// MirrorKey is the armoured public key that the mirror's repositories are signed with.
 	MirrorKey string
 	// Log receives what happens without being asked for, such as the reboot of a guest; nil discards it.
 	Log *slog.Logger
 }
+
+// gateway is the host's address on the public network.
+func (o Options) gateway() netip.Addr { return o.PublicRange.Masked().Addr().Next() }
 
 // Docker is the Runtime on a Docker engine.
 type Docker struct {
@@ -94,6 +99,9 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	if err != nil {
 		return nil, err
 	}
+	if opts.MetadataPort == 0 || opts.MetadataPort == mirror {
+		return nil, fmt.Errorf("metadata port %d: must be a port of its own, beside the mirror's %d", opts.MetadataPort, mirror)
+	}
 	if _, err := d.docker.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("reach the Docker engine (is it running? `systemctl start docker`): %w", err)
 	}
@@ -101,11 +109,14 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 		return nil, err
 	}
 	// The firewall first, so that no machine is ever reachable without it.
-	if err := d.firewall.setUp(ctx, opts.PublicRange, mirror); err != nil {
+	if err := d.firewall.setUp(ctx, opts.PublicRange, mirror, opts.MetadataPort); err != nil {
 		return nil, err
 	}
 	if err := d.createNetwork(ctx, d.publicNetwork(), d.firewall.publicBridge(), opts.PublicRange); err != nil {
 		return nil, fmt.Errorf("create the public network: %w", err)
+	}
+	if err := d.addMetadataIPv6(ctx); err != nil {
+		return nil, fmt.Errorf("give the public network the address of the metadata service: %w", err)
 	}
 	go d.restartRebooting(ctx)
 	return d, nil
@@ -119,24 +130,29 @@ func mirrorPort(opts Options) (uint16, error) {
 		return 0, fmt.Errorf("mirror URL %q: %w", opts.Mirror, err)
 	}
 	port, err := strconv.ParseUint(u.Port(), 10, 16)
-	if gateway := opts.PublicRange.Masked().Addr().Next(); err != nil || u.Hostname() != gateway.String() {
+	if gateway := opts.gateway(); err != nil || u.Hostname() != gateway.String() {
 		return 0, fmt.Errorf("mirror URL %q: must name the host's public address and a port, http://%s:<port>", opts.Mirror, gateway)
 	}
 	return uint16(port), nil
 }
 
-// bridgeFilter makes frames between two machines on one bridge pass the firewall. Docker switches it on too, unless it is
-// told to leave iptables alone.
+// bridgeFilter makes frames between two machines on one bridge pass the firewall. Docker switches it on too, for IPv4,
+// unless it is told to leave iptables alone.
 func bridgeFilter() error {
-	const setting = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-	value, err := os.ReadFile(setting)
-	if err != nil {
-		return fmt.Errorf("the cloud firewall needs the kernel's br_netfilter (`modprobe br_netfilter`): %w", err)
+	for _, family := range []string{"iptables", "ip6tables"} {
+		setting := "/proc/sys/net/bridge/bridge-nf-call-" + family
+		value, err := os.ReadFile(setting)
+		if err != nil {
+			return fmt.Errorf("the cloud firewall needs the kernel's br_netfilter (`modprobe br_netfilter`): %w", err)
+		}
+		if strings.TrimSpace(string(value)) == "1" {
+			continue
+		}
+		if err := os.WriteFile(setting, []byte("1"), 0o644); err != nil { //nolint:gosec // exists already
+			return err
+		}
 	}
-	if strings.TrimSpace(string(value)) == "1" {
-		return nil
-	}
-	return os.WriteFile(setting, []byte("1"), 0o644) //nolint:gosec // exists already
+	return nil
 }
 
 // Cleanup removes every container, disk, network, route and nft table of this local cloud, also what an earlier process

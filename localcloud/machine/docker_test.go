@@ -27,6 +27,7 @@ import (
 
 	"hashistack/localcloud/image"
 	"hashistack/localcloud/machine"
+	"hashistack/localcloud/metadata"
 	"hashistack/localcloud/mirror"
 )
 
@@ -40,13 +41,38 @@ const (
 
 var networkRange = netip.MustParsePrefix("10.213.0.0/16")
 
-// cloud is a runtime with its mirror.
+// cloud is a runtime with its mirror and metadata service.
 type cloud struct {
 	*machine.Docker
-	t      testing.TB
-	opts   machine.Options
-	server *http.Server
-	end    context.CancelFunc // ends the runtime, not its machines
+	t        testing.TB
+	opts     machine.Options
+	packages http.Handler
+	servers  []*http.Server
+	end      context.CancelFunc // ends the runtime, not its machines
+	specs    *specs
+}
+
+// specs are what the machines were made from: what the metadata service knows about them.
+type specs struct {
+	mu  sync.Mutex
+	all map[int64]machine.Spec
+}
+
+func (s *specs) instance(id int64) (metadata.Instance, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	spec, found := s.all[id]
+	return metadata.Instance{
+		ID: id, Hostname: spec.Name, PublicIPv4: spec.Public, PublicKeys: spec.SSHKeys, UserData: spec.UserData,
+	}, found
+}
+
+// Create is the runtime's, for machines that the metadata service knows.
+func (c *cloud) Create(ctx context.Context, spec machine.Spec) error {
+	c.specs.mu.Lock()
+	c.specs.all[spec.ID] = spec
+	c.specs.mu.Unlock()
+	return c.Docker.Create(ctx, spec)
 }
 
 func cacheDir(t testing.TB) string {
@@ -74,20 +100,40 @@ func newCloud(t testing.TB) *cloud {
 
 	c := &cloud{t: t, opts: machine.Options{
 		Name: cloudName, Image: img, PublicRange: netip.MustParsePrefix(publicRange), Mirror: mirrorURL, MirrorKey: packages.Key(),
-		Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
-	}}
+		MetadataPort: 8583, Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
+	}, packages: packages, specs: &specs{all: map[int64]machine.Spec{}}, end: func() {}}
 	t.Cleanup(c.remove)
-	running, end := context.WithCancel(ctx)
-	c.end = end
-	c.Docker, err = machine.NewDocker(running, c.opts)
-	require.NoError(t, err)
+	c.start()
 	require.NoError(t, c.CreateNetwork(ctx, networkID, networkRange))
-
-	listener, err := net.Listen("tcp", strings.TrimPrefix(mirrorURL, "http://"))
-	require.NoError(t, err)
-	c.server = &http.Server{Handler: packages, ReadHeaderTimeout: time.Minute}
-	go func() { _ = c.server.Serve(listener) }()
 	return c
+}
+
+// start makes the runtime and serves what machines ask for.
+func (c *cloud) start() {
+	c.t.Helper()
+	var running context.Context
+	running, c.end = context.WithCancel(context.Background()) // it outlives the part of a test that starts it
+	var err error
+	c.Docker, err = machine.NewDocker(running, c.opts)
+	require.NoError(c.t, err)
+	c.serve(strings.TrimPrefix(mirrorURL, "http://"), c.packages)
+	c.serveMetadata()
+}
+
+func (c *cloud) serveMetadata() {
+	c.t.Helper()
+	for _, address := range c.metadataAddresses() {
+		c.serve(address, metadata.Handler(c.opts.Log, c.Caller, c.specs.instance))
+	}
+}
+
+func (c *cloud) serve(address string, handler http.Handler) {
+	c.t.Helper()
+	listener, err := net.Listen("tcp", address)
+	require.NoError(c.t, err)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	c.servers = append(c.servers, server)
+	go func() { _ = server.Serve(listener) }()
 }
 
 // part is t.Run in which the helpers fail the part, not the whole test.
@@ -131,9 +177,11 @@ func (c *cloud) eventually(limit time.Duration, check func() error) {
 
 // remove cleans up the cloud as another process would, which knows only its name.
 func (c *cloud) remove() {
-	if c.server != nil {
-		require.NoError(c.t, c.server.Close())
+	c.end()
+	for _, server := range c.servers {
+		require.NoError(c.t, server.Close())
 	}
+	c.servers = nil
 	stranger, err := machine.Open(machine.Options{Name: cloudName})
 	require.NoError(c.t, err)
 	require.NoError(c.t, stranger.Cleanup(context.Background()))
@@ -240,7 +288,7 @@ func TestBoot(t *testing.T) {
 		assert.Equal(t, "640", c.run("stat -c %a /etc/from-user-data"))
 		c.run("test -e /root/ran")
 		assert.Equal(t, "m1", c.run("hostname"))
-		assert.Contains(t, c.run("getent hosts m1"), "127.0.1.1")
+		assert.Contains(t, c.run("getent ahostsv4 m1"), "127.0.1.1")
 		assert.Contains(t, c.run("cat /root/.ssh/authorized_keys"), "somebody")
 	})
 	c.part(t, "packages", func(t *testing.T) {
@@ -535,6 +583,8 @@ func TestTakeOver(t *testing.T) {
 
 // TestCleanup compares the host before and after a cloud.
 func TestCleanup(t *testing.T) {
+	c := newCloud(t)
+	_, bridge := c.metadataIPv6()
 	traces := func() string {
 		var all strings.Builder
 		for _, command := range []string{
@@ -542,7 +592,8 @@ func TestCleanup(t *testing.T) {
 			"docker volume ls --quiet --filter label=hashistack.localcloud=" + cloudName,
 			"docker network ls --quiet --filter label=hashistack.localcloud=" + cloudName,
 			"ip -brief address | grep -e 198.19 -e 10.213 || true", "ip route | grep -e 198.19 -e 10.213 || true",
-			"nft list tables | grep localcloud_localcloud_test || true",
+			"nft list tables | grep localcloud_localcloud_test || true", "ip -6 -brief address show dev " + bridge + " 2>/dev/null || true",
+			"ip route get 169.254.169.254",
 		} {
 			out, err := exec.Command("sh", "-c", command).Output()
 			require.NoError(t, err, command)
@@ -550,7 +601,7 @@ func TestCleanup(t *testing.T) {
 		}
 		return all.String()
 	}
-	c := newCloud(t)
+	assert.Contains(t, traces(), "fe80::a9fe:a9fe/64")
 	c.remove()
 	before := traces()
 

@@ -15,8 +15,8 @@ import (
 	"text/template"
 )
 
-// firewall is the cloud firewall: an nft table on the host, out of the guests' reach. It filters what comes in on the
-// machines' public addresses; private networks are never filtered, as at Hetzner.
+// firewall is the cloud firewall: an nft table of each family on the host, out of the guests' reach. It filters what comes
+// in on the machines' public addresses; private networks are never filtered, as at Hetzner.
 type firewall struct {
 	table  string
 	prefix string // of the names of all bridges
@@ -48,11 +48,12 @@ var baseTemplate string
 // base is the part of the table that does not depend on the machines.
 var base = template.Must(template.New("firewall.nft.tmpl").Parse(baseTemplate))
 
-func (f firewall) setUp(ctx context.Context, public netip.Prefix, mirrorPort uint16) error {
+func (f firewall) setUp(ctx context.Context, public netip.Prefix, mirrorPort, metadataPort uint16) error {
 	var script bytes.Buffer
 	err := base.Execute(&script, map[string]any{
 		"Table": f.table, "Bridges": f.prefix + "*", "Public": f.publicBridge(), "Range": public.Masked(),
-		"Gateway": public.Masked().Addr().Next(), "MirrorPort": mirrorPort,
+		"Gateway": public.Masked().Addr().Next(), "MirrorPort": mirrorPort, "MetadataPort": metadataPort,
+		"MetadataIPv4": metadataIPv4, "MetadataIPv6": metadataIPv6,
 	})
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func (f firewall) setUp(ctx context.Context, public netip.Prefix, mirrorPort uin
 
 func (f firewall) tearDown(ctx context.Context) error {
 	// Deleting a table that does not exist is an error, so it is added first.
-	return nft(ctx, fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\n", f.table))
+	return nft(ctx, fmt.Sprintf("add table ip %[1]s\ndelete table ip %[1]s\nadd table ip6 %[1]s\ndelete table ip6 %[1]s\n", f.table))
 }
 
 func (f firewall) set(ctx context.Context, id int64, address netip.Addr, firewalled bool, rules []Rule) error {

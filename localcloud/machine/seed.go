@@ -15,30 +15,36 @@ import (
 // keyring is where a machine keeps the key of the cloud's own Debian mirror.
 const keyring = "/etc/apt/keyrings/cloud-mirror.asc"
 
-// seedDisk returns, as a tar for the disk's volume, what is on a machine before its first boot: the NoCloud seed with
-// user-data, and the address and key of the mirror, which a provider's image would have built in.
+// seedDisk returns, as a tar for the disk's volume, what is on a machine before its first boot: the address and key of
+// the mirror, which a provider's image would have built in. A machine without a public address does not reach the
+// metadata service, and gets what it says as a NoCloud seed.
 func seedDisk(spec Spec, mirror, mirrorKey string) (io.Reader, error) {
-	metadata, err := yaml.Marshal(map[string]any{
-		"instance-id":    fmt.Sprint(spec.ID),
-		"local-hostname": spec.Name,
-		"public-keys":    spec.SSHKeys,
-	})
-	if err != nil {
-		return nil, err
-	}
 	sources := fmt.Sprintf("Types: deb\nURIs: %s/debian\nSuites: bookworm\nComponents: main\nSigned-By: %s\n", mirror, keyring)
-
-	const nocloud = "/var/lib/cloud/seed/nocloud/"
-	return upper([]file{
-		{nocloud + "user-data", 0o600, decoded(spec.UserData)},
-		{nocloud + "meta-data", 0o644, string(metadata)},
+	files := []file{
 		{"/etc/apt/sources.list.d/debian.sources", 0o644, sources},
 		{keyring, 0o644, mirrorKey},
-	})
+	}
+	if !spec.Public.IsValid() {
+		metadata, err := yaml.Marshal(map[string]any{
+			"instance-id":    fmt.Sprint(spec.ID),
+			"local-hostname": spec.Name,
+			"public-keys":    spec.SSHKeys,
+		})
+		if err != nil {
+			return nil, err
+		}
+		const nocloud = "/var/lib/cloud/seed/nocloud/"
+		files = append(files,
+			file{nocloud + "user-data", 0o600, decoded(spec.UserData)},
+			file{nocloud + "meta-data", 0o644, string(metadata)},
+			file{"/etc/cloud/cloud.cfg.d/91-no-public-network.cfg", 0o644, "datasource_list: [NoCloud, None]\n"},
+		)
+	}
+	return upper(files)
 }
 
-// decoded undoes base64. cloud-init does so on Hetzner's machines (cloudinit/sources/helpers/hetzner.py), but not with
-// a NoCloud seed. Text that is not base64 is returned as it is.
+// decoded undoes base64. cloud-init does so with what Hetzner's metadata service answers
+// (cloudinit/sources/helpers/hetzner.py), but not with a NoCloud seed. Text that is not base64 is returned as it is.
 func decoded(userData string) string {
 	if plain, err := base64.StdEncoding.DecodeString(userData); err == nil {
 		return string(plain)

@@ -29,6 +29,10 @@ var capabilities = []string{
 	"SYS_CHROOT", "SYS_MODULE", "SYS_NICE", "SYS_PACCT", "SYS_PTRACE", "SYS_RAWIO", "SYS_TTY_CONFIG", "WAKE_ALARM",
 }
 
+// serial is the variable of a machine's first process that stands for the serial number in a BIOS, which at Hetzner is the
+// server's ID. image/files has who reads it: cloud-init.
+const serial = "HETZNER_SERIAL"
+
 func (d *Docker) container(id int64) string { return fmt.Sprintf("%s-%d", d.opts.Name, id) }
 func (d *Docker) disk(id int64) string      { return d.container(id) + "-disk" }
 
@@ -69,6 +73,7 @@ func (d *Docker) create(ctx context.Context, spec Spec) error {
 		Image:    d.opts.Image.Ref,
 		Hostname: spec.Name,
 		Labels:   labels,
+		Env:      []string{serial + "=" + strconv.FormatInt(spec.ID, 10)},
 		Tty:      true, // gives the machine a /dev/console, which Docker's log records
 	}, d.hostConfig(spec), nil, nil, d.container(spec.ID))
 	if err != nil {
