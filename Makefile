@@ -39,7 +39,7 @@ test-unit: tools ## Test what needs neither clusters nor machines
 	@for m in $(code); do echo "-- $$m"; (cd $$m && go test ./...); done
 
 test-products: tools ## Test with real Consul, Nomad and Vault clusters on the loopback address
-	@for m in . provider; do echo "-- $$m"; (cd $$m && go test -tags products ./...); done
+	@for m in . provider; do echo "-- $$m"; (cd $$m && go test -tags products -timeout 20m ./...); done
 
 test-localcloud: tools ## Test the local cloud with its real clients and real machines
 	@cd localcloud && go test -tags docker -count=1 -timeout 20m ./...

@@ -72,7 +72,7 @@ func (f *fleet) leave(ctx context.Context, m leaver, args Args) error {
 	if departure == gone {
 		return nil
 	}
-	return f.lane(args.Lane).leave(ctx, m, args, departure == replaced)
+	return f.lane(args.Lane).leave(ctx, m, args, departure != removed)
 }
 
 // lane is where machines leave one after the other. The next one leaves when its clusters can do without it, and when

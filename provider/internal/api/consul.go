@@ -10,22 +10,27 @@ import (
 	"hashistack/provider/internal/cluster"
 )
 
-// Consul is one Consul server. Its client sends no token by itself: see WithToken.
+// Consul is one Consul server.
 type Consul struct {
 	cluster.Node
 	*consul.Client
 	Token string
 }
 
-// NewConsul makes the client of one server.
+// NewConsul makes the client of one server. Its requests carry the token only where they are given WithToken: before the
+// bootstrap there are requests that must be anonymous.
 func NewConsul(node cluster.Node, caPem, token string) (Consul, error) {
 	client, err := NewConsulClient(node, caPem, "", RequestTimeout)
 	return Consul{node, client, token}, err
 }
 
-// ConnectConsul makes the clients of all servers of a cluster.
+// ConnectConsul makes the clients of all servers of a cluster. All their requests carry the token: some of the agent's take no
+// options.
 func ConnectConsul(c cluster.Cluster) ([]Consul, error) {
-	return connect(c, NewConsul)
+	return connect(c, func(node cluster.Node, caPem, token string) (Consul, error) {
+		client, err := NewConsulClient(node, caPem, token, RequestTimeout)
+		return Consul{node, client, token}, err
+	})
 }
 
 // NewConsulClient makes a client that speaks to one server. All its requests carry the token; an empty one makes them

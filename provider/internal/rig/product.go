@@ -146,13 +146,14 @@ func Tools(t *testing.T) string {
 }
 
 // alone makes the packages' tests with real products take turns, although Go runs them at the same time: they would take
-// each other's ports and, on a small machine, each other's time. It locks a file that is there anyway until the tests end.
+// each other's ports and, on a small machine, each other's time. Until the tests end it locks the folder of the provider;
+// no file there, because `go build`, which Pulumi runs meanwhile, locks some of them itself.
 var alone = sync.OnceValue(func() (err error) {
-	if module, err = os.Open("../go.mod"); err != nil {
+	if folder, err = os.Open(".."); err != nil {
 		return err
 	}
-	return syscall.Flock(int(module.Fd()), syscall.LOCK_EX)
+	return syscall.Flock(int(folder.Fd()), syscall.LOCK_EX)
 })
 
-// module holds the lock. Go closes files that nothing refers to.
-var module *os.File
+// folder holds the lock. Go closes files that nothing refers to.
+var folder *os.File

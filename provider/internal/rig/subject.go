@@ -19,8 +19,8 @@ import (
 
 // Secret is the bootstrap secret of the tests, and OtherSecret another one.
 const (
-	Secret      = "0c6e1f0a-57a5-4d5e-8a5b-3b1a6f0f9d11"
-	OtherSecret = "5b0f8c6e-93ab-4f0b-9a1d-6f6b0a7f2c22"
+	Secret      = "0c6e1f0a-57a5-4d5e-8a5b-3b1a6f0f9d11" //nolint:gosec // made up, and of no cluster outside of the tests
+	OtherSecret = "5b0f8c6e-93ab-4f0b-9a1d-6f6b0a7f2c22" //nolint:gosec // likewise
 )
 
 // GossipKey is the gossip key of the tests, and OtherGossipKey another one.
