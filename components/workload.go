@@ -90,11 +90,13 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 		return fmt.Errorf("write Vault policy %s: %w", workloads, err)
 	}
 	_, err = jwt.NewAuthBackendRole(ctx, workloads, &jwt.AuthBackendRoleArgs{
-		Backend:              pulumi.String(names.NomadJWT),
-		RoleName:             pulumi.String(workloads),
-		RoleType:             pulumi.String("jwt"),
-		BoundAudiences:       pulumi.ToStringArray([]string{"vault.io"}),
-		UserClaim:            pulumi.String("/nomad_job_id"),
+		Backend:        pulumi.String(names.NomadJWT),
+		RoleName:       pulumi.String(workloads),
+		RoleType:       pulumi.String("jwt"),
+		BoundAudiences: pulumi.ToStringArray([]string{"vault.io"}),
+		// One entity for each job of each namespace. The job's ID alone would be one entity for all jobs that share it, and the
+		// last login would decide whose secrets all of them read.
+		UserClaim:            pulumi.String("/" + names.JobClaim),
 		UserClaimJsonPointer: pulumi.Bool(true),
 		ClaimMappings: pulumi.ToStringMap(map[string]string{
 			"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task",
@@ -164,8 +166,13 @@ func (w *WorkloadIdentity) consul(ctx *pulumi.Context, args *WorkloadIdentityArg
 	}, args.Consul.inside(w)...); err != nil {
 		return fmt.Errorf("create Consul role of tasks: %w", err)
 	}
+	// A service of the platform's own name would get its traffic: vault.service.consul is whoever registers as vault.
+	others := `"nomad_service" in value`
+	for _, service := range names.PlatformServices() {
+		others += fmt.Sprintf(" and value.nomad_service != %q", service)
+	}
 	for name, rule := range map[string]struct{ kind, bind, selector string }{
-		"nomad-services": {"service", "${value.nomad_service}", `"nomad_service" in value`},
+		"nomad-services": {"service", "${value.nomad_service}", others},
 		"nomad-tasks":    {"role", "nomad-${value.nomad_namespace}-tasks", `"nomad_service" not in value`},
 	} {
 		if _, err := consul.NewAclBindingRule(ctx, name, &consul.AclBindingRuleArgs{

@@ -25,7 +25,7 @@ func TestWorkloadsLogInToVault(t *testing.T) {
 	assertInputs(t, p.One(t, "vault:jwt/authBackendRole:AuthBackendRole", "nomad-workloads"), want{
 		"backend": "jwt-nomad", "roleName": "nomad-workloads", "roleType": "jwt",
 		"boundAudiences": list("vault.io"),
-		"userClaim":      "/nomad_job_id", "userClaimJsonPointer": true,
+		"userClaim":      "/hashistack_job", "userClaimJsonPointer": true,
 		"claimMappings": map[string]any{"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task"},
 		"tokenType":     "service",
 		"tokenPolicies": list("nomad-workloads"),
@@ -59,7 +59,8 @@ func TestWorkloadsLogInToConsul(t *testing.T) {
 	assert.Len(t, p.All(rules), 2)
 	assertInputs(t, p.One(t, rules, "nomad-services"), want{
 		"authMethod": "nomad-workloads", "bindType": "service", "bindName": "${value.nomad_service}",
-		"selector": `"nomad_service" in value`,
+		"selector": `"nomad_service" in value and value.nomad_service != "consul" and value.nomad_service != "credentials"` +
+			` and value.nomad_service != "nomad" and value.nomad_service != "nomad-client" and value.nomad_service != "vault"`,
 	})
 	assertInputs(t, p.One(t, rules, "nomad-tasks"), want{
 		"authMethod": "nomad-workloads", "bindType": "role", "bindName": "nomad-${value.nomad_namespace}-tasks",

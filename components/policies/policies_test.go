@@ -29,11 +29,13 @@ func TestPoliciesUseWordsThatTheirProductKnows(t *testing.T) {
 func TestWorkloadsReadTheirOwnSecretsOnly(t *testing.T) {
 	policy, err := Vault("nomad-workloads", Workloads{Accessor: "auth_jwt_1", Mount: "secret"})
 	require.NoError(t, err)
-	own := "{{identity.entity.aliases.auth_jwt_1.metadata.nomad_namespace}}/{{identity.entity.aliases.auth_jwt_1.metadata.nomad_job_id}}"
+	namespace := "{{identity.entity.aliases.auth_jwt_1.metadata.nomad_namespace}}"
+	own := namespace + "/{{identity.entity.aliases.auth_jwt_1.metadata.nomad_job_id}}"
 	assert.Equal(t, map[string][]string{
-		"secret/data/" + own:            {"read"},
-		"secret/data/" + own + "/*":     {"read"},
-		"secret/metadata/" + own + "/*": {"list"},
+		"secret/data/" + own + "/*":             {"read"},
+		"secret/metadata/" + own + "/*":         {"list"},
+		"secret/data/" + namespace + "/+/*":     {"deny"}, // for a job called "+"
+		"secret/metadata/" + namespace + "/+/*": {"deny"},
 	}, policytest.Capabilities(t, "nomad-workloads", policy))
 }
 

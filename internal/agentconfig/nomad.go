@@ -93,9 +93,10 @@ type NomadRetry struct {
 	MaxBackoff Duration `json:"max_backoff"`
 }
 
-// NomadPlugins are the plugin blocks by name.
+// NomadPlugins is a plugin block: one of its fields, which are the names of plugins.
 type NomadPlugins struct {
-	RawExec NomadPlugin `json:"raw_exec"`
+	Exec    *NomadPlugin `json:"exec,omitempty"`
+	RawExec *NomadPlugin `json:"raw_exec,omitempty"`
 }
 
 // NomadPlugin is a plugin block.
@@ -105,7 +106,12 @@ type NomadPlugin struct {
 
 // NomadPluginConfig is a task driver's configuration.
 type NomadPluginConfig struct {
-	Enabled bool `json:"enabled"`
+	Enabled *bool `json:"enabled,omitempty"` // of raw_exec
+	// AllowCaps are the capabilities that tasks of exec may have. Empty: none; nil: Nomad's own list of fourteen.
+	AllowCaps *[]string `json:"allow_caps,omitempty"`
+	// DeniedHostUIDs and DeniedHostGIDs are users and groups that tasks of exec may not run as: "0-999".
+	DeniedHostUIDs string `json:"denied_host_uids,omitempty"`
+	DeniedHostGIDs string `json:"denied_host_gids,omitempty"`
 }
 
 // NomadConsul is a consul block. Blocks of several files are merged.
@@ -135,6 +141,8 @@ type NomadVault struct {
 type NomadWorkloadIdentity struct {
 	Audience []string `json:"aud"`
 	TTL      Duration `json:"ttl"`
+	// ExtraClaims are further claims. The server fills in ${job.region}, ${job.namespace} and ${job.id}.
+	ExtraClaims []map[string]string `json:"extra_claims,omitempty"`
 }
 
 // NomadUI is the ui block.

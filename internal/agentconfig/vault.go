@@ -11,7 +11,14 @@ type Vault struct {
 	Listener     []VaultListener  `json:"listener"`
 	Storage      []VaultStorage   `json:"storage"`
 	Seal         []map[string]any `json:"seal,omitempty"` // by type: {"transit": {"address": …}}
-	Telemetry    []VaultTelemetry `json:"telemetry"`
+	// UserLockout is by the type of an auth method: {"approle": …}.
+	UserLockout []map[string]VaultUserLockout `json:"user_lockout"`
+	Telemetry   []VaultTelemetry              `json:"telemetry"`
+}
+
+// VaultUserLockout says when a user's logins are refused for a while.
+type VaultUserLockout struct {
+	DisableLockout bool `json:"disable_lockout"`
 }
 
 // VaultListener is a listener block of type tcp.

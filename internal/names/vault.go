@@ -41,6 +41,9 @@ const AppRole = "approle"
 // NomadJWT is the mount of the auth method that Nomad's workload identities log in through.
 const NomadJWT = "jwt-nomad"
 
+// JobClaim is the claim of workload identities that names a job: region, namespace and ID. Vault makes an entity for each.
+const JobClaim = "hashistack_job"
+
 // Issue is the path that issues a certificate from a role of one of the certificate authorities.
 func Issue(mount, role string) string { return mount + "/issue/" + role }
 

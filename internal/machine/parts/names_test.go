@@ -3,6 +3,7 @@ package parts
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"regexp"
@@ -176,4 +177,20 @@ func TestEveryFolderIsInTheTable(t *testing.T) {
 		table = append(table, part.Name)
 	}
 	assert.ElementsMatch(t, folders, table)
+}
+
+// No job may register a service that a machine registers.
+func TestPlatformServices(t *testing.T) {
+	registered := map[string]bool{"consul": true} // Consul's servers register themselves
+	for _, k := range kinds(t) {
+		for _, part := range k.parts() {
+			if part.On == nil {
+				continue
+			}
+			for _, service := range part.On(k.Cluster, k.Machine).Services {
+				registered[service.Name] = true
+			}
+		}
+	}
+	assert.Equal(t, slices.Sorted(maps.Keys(registered)), names.PlatformServices())
 }

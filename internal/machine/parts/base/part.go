@@ -28,6 +28,10 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Commands: [][]string{
 			// Its package starts it before D-Bus, which is running already, has heard that it may take its name.
 			{"systemctl", "restart", "systemd-resolved.service"},
+			// Machines need no SSH. It would listen on the private network too, where the cloud's firewalls do not apply, and there
+			// jobs reach it. Hetzner makes a root password where it has no key.
+			{"systemctl", "mask", "--now", "ssh.service", "ssh.socket"},
+			{"passwd", "--lock", "root"},
 		},
 		Units: []machine.Unit{{Name: "metadata-guard.service", Started: true}},
 	}

@@ -107,7 +107,7 @@ func agent(c machine.Cluster, m machine.Machine) agentconfig.Nomad {
 			GRPCAddress: names.Host(names.Localhost, names.ConsulGRPC), GRPCCAFile: names.CAFile,
 			ServiceIdentity: identity("consul.io"), TaskIdentity: identity("consul.io"),
 		}},
-		Vault: []agentconfig.NomadVault{{Enabled: true, DefaultIdentity: identity("vault.io")}},
+		Vault: []agentconfig.NomadVault{{Enabled: true, DefaultIdentity: vaultIdentity()}},
 		Telemetry: []agentconfig.NomadTelemetry{{
 			PrometheusMetrics: true, PublishNodeMetrics: true,
 			DisableHostname: true, CollectionInterval: agentconfig.Duration(10 * time.Second),
@@ -117,6 +117,14 @@ func agent(c machine.Cluster, m machine.Machine) agentconfig.Nomad {
 
 func identity(audience string) []agentconfig.NomadWorkloadIdentity {
 	return []agentconfig.NomadWorkloadIdentity{{Audience: []string{audience}, TTL: agentconfig.Duration(time.Hour)}}
+}
+
+// vaultIdentity is what tasks log in to Vault with. Its claim names the job in a way that no other job shares, whatever its
+// namespace.
+func vaultIdentity() []agentconfig.NomadWorkloadIdentity {
+	identities := identity("vault.io")
+	identities[0].ExtraClaims = []map[string]string{{names.JobClaim: "${job.region}:${job.namespace}:${job.id}"}}
+	return identities
 }
 
 // Join says which servers to join.

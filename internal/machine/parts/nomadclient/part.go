@@ -34,15 +34,34 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Services: []agentconfig.ConsulService{nomad.Service(c, m, "nomad-client", "client", nomad.ClientToken)},
 		Nomad: []func(*agentconfig.Nomad){func(agent *agentconfig.Nomad) {
 			agent.Client = []agentconfig.NomadClient{client(c, m)}
-			agent.Plugins = []agentconfig.NomadPlugins{{
-				RawExec: agentconfig.NomadPlugin{Config: []agentconfig.NomadPluginConfig{{Enabled: false}}},
-			}}
+			agent.Plugins = drivers()
 			vault := &agent.Vault[0]
 			vault.Address, vault.CAFile, vault.JWTAuthBackendPath = names.VaultAddress(), names.CAFile, names.NomadJWT
 			agent.Telemetry[0].PublishAllocationMetrics = true
 		}},
 	}
 }
+
+// drivers are the settings of task drivers.
+func drivers() []agentconfig.NomadPlugins {
+	plugin := func(config agentconfig.NomadPluginConfig) *agentconfig.NomadPlugin {
+		return &agentconfig.NomadPlugin{Config: []agentconfig.NomadPluginConfig{config}}
+	}
+	return []agentconfig.NomadPlugins{
+		{RawExec: plugin(agentconfig.NomadPluginConfig{Enabled: new(bool)})},
+		{Exec: plugin(agentconfig.NomadPluginConfig{
+			// The files of a task's chroot are hard links to the machine's own: with DAC_OVERRIDE, which is among the capabilities
+			// that Nomad gives by default, a task rewrites the machine's /bin/sh.
+			AllowCaps: &[]string{},
+			// Root owns those files, and needs no capability to write them. Other users of the machine read what is theirs: Consul's
+			// and Vault's data, and their tokens.
+			DeniedHostUIDs: systemIDs, DeniedHostGIDs: systemIDs,
+		})},
+	}
+}
+
+// systemIDs are the users and groups of Debian's packages (Debian Policy 9.2.2). Tasks run as nobody, which is none of them.
+const systemIDs = "0-999"
 
 func client(c machine.Cluster, m machine.Machine) agentconfig.NomadClient {
 	// A task waits for Vault, Consul or Nomad as long as it takes. With Nomad's default of twelve attempts, a task that

@@ -103,6 +103,9 @@ func server(c machine.Cluster, m machine.Machine) agentconfig.Vault {
 			TLSDisableClientCerts: true,
 		}}},
 		Storage: []agentconfig.VaultStorage{{Raft: raft}},
+		// Five wrong logins would lock the AppRole of a whole pool for a quarter of an hour, whoever made them: machines that ask
+		// before their SecretID exists, or anybody who knows the pool's name. A SecretID cannot be guessed.
+		UserLockout: []map[string]agentconfig.VaultUserLockout{{"approle": {DisableLockout: true}}},
 		Telemetry: []agentconfig.VaultTelemetry{{
 			PrometheusRetentionTime: agentconfig.Duration(time.Hour), DisableHostname: true,
 		}},

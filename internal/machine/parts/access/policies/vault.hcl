@@ -1,6 +1,4 @@
 # What every machine may do in Vault, whatever its roles.
-#
-# Parameters: .Pool, the name of the machine's pool.
 
 path "auth/token/lookup-self" {
   capabilities = ["read"]

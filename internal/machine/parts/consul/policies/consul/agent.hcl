@@ -1,6 +1,4 @@
 # What the Consul agent of a machine may do: register its own node. Machines are named after their pool, with a number.
-#
-# Parameters: .Pool, the name of the pool.
 
 node_prefix "[[ pool ]]-" {
   policy = "write"
