@@ -38,6 +38,7 @@ func command() *cobra.Command {
 		{"up", "Bring up the local cloud, the stack on it and the sample jobs", up},
 		{"down", "Destroy the stack and the local cloud, leaving nothing", down},
 		{"jobs", "Run the sample jobs on the running stack", runJobs},
+		{"security", "Try on the running stack what jobs and machines must not be able to do", trySecurity},
 		{"bench", "Measure up, no change and destroy", runBench},
 		{"env", "Print shell exports for working with the running stack", env},
 	} {

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/e2e/jobs"
+	"hashistack/e2e/security"
 	"hashistack/e2e/stack"
 )
 
@@ -74,6 +75,7 @@ func TestScenario(t *testing.T) {
 	t.Run("no rendered file turns verification off", r.verification)
 	t.Run("no secret is in plain text", r.secrets)
 	t.Run("the denied job says why", r.denied)
+	t.Run("jobs and machines get no further than they should", r.security)
 
 	if !*reuse && (!t.Failed() || !*keep) {
 		t.Run("down leaves nothing", func(t *testing.T) {
@@ -131,6 +133,12 @@ func (r *run) sampleJob(t *testing.T) {
 	for _, entry := range entries {
 		assert.Contains(t, entry.Service.Address, "10.0.2.", "instances are reached over the private network")
 	}
+}
+
+func (r *run) security(t *testing.T) {
+	rows, err := security.Try(t.Context(), r.stack, r.outputs)
+	require.NoError(t, err)
+	require.NoError(t, security.Report(r.stack.Out, rows))
 }
 
 func (r *run) denied(t *testing.T) {

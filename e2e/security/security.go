@@ -1,0 +1,107 @@
+// Package security tries, on a running stack, what jobs and machines must not be able to do. Each attempt stands beside its
+// permitted twin, which differs in nothing but what makes the attempt wrong: so a check that is broken cannot pass.
+package security
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	nomad "github.com/hashicorp/nomad/api"
+
+	"hashistack/e2e/stack"
+)
+
+// Attempt is what somebody in some position tries.
+type Attempt struct {
+	From string
+	What string
+	// Because is a part of what the refused one must say.
+	Because string
+	// Refused and Permitted make the attempt and its twin. They return nil if it succeeded.
+	Refused, Permitted func(context.Context) error
+}
+
+// Row is how an attempt ended.
+type Row struct {
+	Attempt
+	Seen string
+	Well bool
+}
+
+// world is where attempts are made.
+type world struct {
+	stack   *stack.Stack
+	outputs *stack.Outputs
+	nomad   *nomad.Client
+	client  string // a machine that runs jobs
+	server  string
+}
+
+// Try makes all attempts, one after the other, and says of each how it ended.
+func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) ([]Row, error) {
+	client, err := outputs.Nomad()
+	if err != nil {
+		return nil, err
+	}
+	w := &world{
+		stack: s, outputs: outputs, nomad: client,
+		client: outputs.Members("client")[0], server: outputs.Members("server")[0],
+	}
+	if err := w.prepare(ctx); err != nil {
+		return nil, err
+	}
+	var rows []Row
+	for _, attempts := range [][]Attempt{w.tasks(), w.metadata(), w.secrets(), w.machines(), w.network()} {
+		for _, attempt := range attempts {
+			rows = append(rows, attempt.try(ctx))
+		}
+	}
+	return rows, ctx.Err()
+}
+
+// try makes the attempt and its twin.
+func (a Attempt) try(ctx context.Context) Row {
+	err := a.Refused(ctx)
+	row := Row{Attempt: a}
+	switch {
+	case err == nil:
+		row.Seen = "it was not refused"
+	case !strings.Contains(err.Error(), a.Because):
+		row.Seen = fmt.Sprintf("refused, but not with %q: %v", a.Because, err)
+	default:
+		if err := a.Permitted(ctx); err != nil {
+			row.Seen = "its twin was refused as well: " + err.Error()
+		} else {
+			row.Seen, row.Well = "refused; its twin was not", true
+		}
+	}
+	return row
+}
+
+// Report writes a table, and returns an error if a row is not well.
+func Report(out io.Writer, rows []Row) error {
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	bad := 0
+	for _, row := range rows {
+		verdict := "ok"
+		if !row.Well {
+			verdict = "WRONG"
+			bad++
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%.300s\n", verdict, row.From, row.What, strings.ReplaceAll(row.Seen, "\n", " "))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return errors.New("nothing was tried")
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d attempts did not end as they must", bad, len(rows))
+	}
+	return nil
+}
