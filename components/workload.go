@@ -96,7 +96,7 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 		BoundAudiences: pulumi.ToStringArray([]string{"vault.io"}),
 		// One entity for each job of each namespace. The job's ID alone would be one entity for all jobs that share it, and the
 		// last login would decide whose secrets all of them read.
-		UserClaim:            pulumi.String("/" + names.JobClaim),
+		UserClaim:            pulumi.String("/extra_claims/" + names.JobClaim),
 		UserClaimJsonPointer: pulumi.Bool(true),
 		ClaimMappings: pulumi.ToStringMap(map[string]string{
 			"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task",

@@ -25,7 +25,7 @@ func TestWorkloadsLogInToVault(t *testing.T) {
 	assertInputs(t, p.One(t, "vault:jwt/authBackendRole:AuthBackendRole", "nomad-workloads"), want{
 		"backend": "jwt-nomad", "roleName": "nomad-workloads", "roleType": "jwt",
 		"boundAudiences": list("vault.io"),
-		"userClaim":      "/hashistack_job", "userClaimJsonPointer": true,
+		"userClaim":      "/extra_claims/hashistack_job", "userClaimJsonPointer": true,
 		"claimMappings": map[string]any{"nomad_namespace": "nomad_namespace", "nomad_job_id": "nomad_job_id", "nomad_task": "nomad_task"},
 		"tokenType":     "service",
 		"tokenPolicies": list("nomad-workloads"),

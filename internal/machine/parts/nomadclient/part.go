@@ -55,13 +55,16 @@ func drivers() []agentconfig.NomadPlugins {
 			AllowCaps: &[]string{},
 			// Root owns those files, and needs no capability to write them. Other users of the machine read what is theirs: Consul's
 			// and Vault's data, and their tokens.
-			DeniedHostUIDs: systemIDs, DeniedHostGIDs: systemIDs,
+			DeniedHostUIDs: "0-" + lastSystemID,
+			// Without 0: Nomad 1.11 takes everybody for a member of group 0 (getGroupsID in drivers/shared/validators).
+			DeniedHostGIDs: "1-" + lastSystemID,
 		})},
 	}
 }
 
-// systemIDs are the users and groups of Debian's packages (Debian Policy 9.2.2). Tasks run as nobody, which is none of them.
-const systemIDs = "0-999"
+// lastSystemID is the last of the users and groups that Debian's packages make (Debian Policy 9.2.2). Tasks run as nobody,
+// which is none of them.
+const lastSystemID = "999"
 
 func client(c machine.Cluster, m machine.Machine) agentconfig.NomadClient {
 	// A task waits for Vault, Consul or Nomad as long as it takes. With Nomad's default of twelve attempts, a task that
