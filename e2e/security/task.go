@@ -19,7 +19,7 @@ const taskTimeout = time.Minute
 type task struct {
 	id, namespace, script string
 	user                  string
-	host                  bool // shares the machine's network and address
+	host                  bool // shares the machine's network and address, and has none of its own
 	artifact              string
 	service               string
 	vault                 bool
@@ -46,9 +46,11 @@ func (t task) job(node string) *nomad.Job {
 	group := nomad.NewTaskGroup("probe", 1).AddTask(work)
 	group.RestartPolicy = &nomad.RestartPolicy{Attempts: &none, Mode: &fail}
 	group.ReschedulePolicy = &nomad.ReschedulePolicy{Attempts: &none, Unlimited: &never}
+	mode := "bridge"
 	if t.host {
-		group.Networks = []*nomad.NetworkResource{{Mode: "host"}}
+		mode = "host"
 	}
+	group.Networks = []*nomad.NetworkResource{{Mode: mode}}
 	if t.service != "" {
 		group.Services = []*nomad.Service{{Name: t.service, Provider: "consul", PortLabel: "9"}}
 	}
