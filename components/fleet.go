@@ -14,8 +14,9 @@ import (
 // FleetType is the type token of Fleet.
 const FleetType = typePrefix + "Fleet"
 
-// quorumLane is where machines with a vote take turns, of whichever product: one of them is away at a time.
-const quorumLane = "quorum"
+// quorumLane is where machines with a vote take turns, of whichever product: one of them is away at a time. No pool can have
+// this name, so that none shares the lane.
+const quorumLane = "(quorum)"
 
 // clientsKept says how many of a pool's clients stay for each that is away.
 const clientsKept = 4

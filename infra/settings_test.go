@@ -105,7 +105,7 @@ func assertMissed(t *testing.T, problems error, path string, required bool) {
 func TestExamplesAreGood(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "a token")
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("mirror.asc", []byte("a key"), 0o600))
+	require.NoError(t, os.WriteFile("mirror.asc", []byte(testKey), 0o600))
 	raw := map[string]string{}
 	for key, value := range examples((&Config{}).settings().describe()) {
 		encoded, err := json.Marshal(value)
@@ -114,7 +114,7 @@ func TestExamplesAreGood(t *testing.T) {
 	}
 	cfg, err := LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, "a key", cfg.Mirror.key)
+	assert.Equal(t, testKey, cfg.Mirror.key)
 }
 
 func examples(described []description) map[string]any {
