@@ -264,7 +264,7 @@ func TestValues(t *testing.T) {
 				raw["hashistack:"+v.key] = v.json
 				_, err := LoadConfig(raw)
 				if v.want == "" {
-					assert.NoError(t, err, "%s: %s", v.key, v.json)
+					require.NoError(t, err, "%s: %s", v.key, v.json)
 					continue
 				}
 				if assert.Error(t, err, "%s: %s", v.key, v.json) {
