@@ -10,7 +10,8 @@ import (
 )
 
 // This file declares every key of a stack's configuration. Each struct stands before the table of its keys. The table
-// says what a key is, which values are good, and its default. README.md and Pulumi.yaml are made from it.
+// says what a key is, which values are good, and its default. README.md and Pulumi.yaml are made from it. Every text needs a
+// pattern (patterns.go): that of the product which gets it.
 //
 // To add a key: add the field to its struct, and an entry to the table below the struct. If the value has to fit other keys,
 // add a rule to the table, and its check to rules.go. Then run `go test ./infra -update`.
