@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
 )
 
@@ -27,9 +28,11 @@ func (p project) ids() (server, network, firewall, primaryIP, group, key string)
 }
 
 // requests are good and bad ones for each route that takes something.
-func requests(p project) []request {
+func requests(p project) []request { return slices.Concat(resourceRequests(p), actionRequests(p)) }
+
+func resourceRequests(p project) []request {
 	server, network, firewall, primaryIP, group, key := p.ids()
-	all := []request{
+	return []request{
 		{get, "/servers", "name=server-1&label_selector=role%3Dweb&sort=name:desc&page=1&per_page=50", ""},
 		{get, "/servers", "page=9223372036854775807&per_page=50", ""},
 		{get, "/servers", "page=-1&per_page=0", ""},
@@ -72,6 +75,11 @@ func requests(p project) []request {
 		{post, "/networks", "", `{} {}`},
 		{post, "/networks", "", `null`},
 	}
+}
+
+func actionRequests(p project) []request {
+	server, network, firewall, primaryIP, group, _ := p.ids()
+	var all []request
 	for action, body := range map[string]string{
 		"poweron": ``, "poweroff": ``, "shutdown": `{}`, "reboot": `null`, "reset": ``, "rebuild": `{"image":"debian-12","user_data":"x"}`,
 		"change_protection": `{"delete":true,"rebuild":true}`, "add_to_placement_group": `{"placement_group":` + group + `}`,
