@@ -13,7 +13,7 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
-.PHONY: help up down env jobs security settle tools setup test test-unit test-products test-localcloud test-e2e lint bench prove-resume prove-rotation clean $(stack)
+.PHONY: help up down env jobs security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,13 @@ test-localcloud: tools ## Test the local cloud with its real clients and real ma
 
 test-e2e: tools $(stack) ## Test the whole platform, from an empty cloud to an empty cloud
 	@cd e2e && go test -tags e2e -count=1 -timeout 60m -v ./scenario
+
+FUZZTIME ?= 30s
+fuzz: ## Feed every parser of outside data with what nobody would write, each for FUZZTIME (30s)
+	@git grep -oE '^func Fuzz[A-Za-z]+' -- '*_test.go' | while IFS=: read -r file target; do \
+		echo "-- $${target#func } in $$(dirname "$$file")"; \
+		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) .); \
+	done
 
 lint: tools ## Check code, scripts and formatting
 	@for m in $(code); do echo "-- $$m"; (cd $$m && golangci-lint run --config $(CURDIR)/.golangci.yaml ./...); done

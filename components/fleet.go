@@ -15,8 +15,9 @@ import (
 // FleetType is the type token of Fleet.
 const FleetType = typePrefix + "Fleet"
 
-// quorumLane is the lane of all machines with a vote, whatever the product: one of them is away at a time.
-const quorumLane = "quorum"
+// quorumLane is the lane of all machines with a vote, whatever the product: one of them is away at a time. No pool can have
+// this name, so none shares the lane.
+const quorumLane = "(quorum)"
 
 // clientsKept says how many of a pool's clients stay for each that is away.
 const clientsKept = 4

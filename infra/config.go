@@ -32,11 +32,30 @@ func LoadConfig(raw map[string]string) (*Config, error) {
 
 // readKey reads the key that signs the mirror's packages: it goes to every machine.
 func (p *problems) readKey(mirror *Mirror) {
-	key, err := os.ReadFile(mirror.KeyFile)
-	if err != nil {
-		p.add("mirror.keyFile", "cannot be read: %v", err)
+	key, err := readFile(mirror.KeyFile)
+	if err == nil {
+		err = publicKey(mirror.KeyFile, key)
 	}
-	mirror.key = string(key)
+	if err != nil {
+		p.add("mirror.keyFile", "%v", err)
+	}
+	mirror.key = key
+}
+
+// readFile reads a file. Devices and pipes are none: reading them might never end.
+func readFile(name string) (string, error) {
+	info, err := os.Stat(name)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", shown(name))
+	}
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return "", fmt.Errorf("cannot be read: %w", err)
+	}
+	return string(content), nil
 }
 
 // firstHost is the offset of a pool's first machine in its subnet: Hetzner keeps the lowest addresses.

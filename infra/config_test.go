@@ -15,8 +15,18 @@ import (
 	"hashistack/internal/machine"
 )
 
-// stackConfig reads Pulumi.<stack>.yaml as Pulumi hands it to the program.
-func stackConfig(t *testing.T, stack string) map[string]string {
+// stackConfig reads Pulumi.<stack>.yaml as Pulumi hands it to the program, with the values of an owner in place of the placeholders.
+func stackConfig(t testing.TB, stack string) map[string]string {
+	t.Helper()
+	raw := stackFile(t, stack)
+	if stack == "prod" {
+		raw["hashistack:operators"] = `["198.18.0.0/24"]`
+	}
+	return raw
+}
+
+// stackFile reads Pulumi.<stack>.yaml as it is.
+func stackFile(t testing.TB, stack string) map[string]string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("..", "Pulumi."+stack+".yaml"))
 	require.NoError(t, err)
@@ -47,6 +57,14 @@ func TestLoadConfigOfProduction(t *testing.T) {
 		{Name: "server-3", Address: netip.MustParseAddr("10.0.1.12")},
 	}, cfg.with(machine.RoleVault))
 	assert.Len(t, cfg.with(machine.RoleNomadClient), 3)
+}
+
+// The preview of production's file as it is says what is to be filled in, and nothing else.
+func TestProductionIsToBeFilledIn(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	_, err := LoadConfig(stackFile(t, "prod"))
+	require.EqualError(t, err, `the stack's configuration has 1 problem(s); nothing was changed:
+  - hashistack:operators[0]: still has the placeholder REPLACE-ME: put your own value in its place`)
 }
 
 // TestStacksDifferInPlaceOnly keeps the local stack an honest rehearsal of production.
@@ -163,16 +181,16 @@ func TestLoadConfigRefuses(t *testing.T) {
 		key, value, want string
 	}{
 		"an empty stack":        {"hashistack:pools", `[]`, "hashistack:pools: missing: a stack needs at least machines with the roles"},
-		"text for a number":     {"hashistack:pools", `[{"name": "a", "count": "three"}]`, "hashistack:pools[0].count: expected type 'int'"},
+		"text for a number":     {"hashistack:pools", `[{"name": "a", "count": "three"}]`, `hashistack:pools[0].count: must be a whole number, got "three"`},
 		"a network that is not": {"hashistack:network", "10.0.0.0", "hashistack:network:"},
 		"host bits":             {"hashistack:network", "10.0.0.1/16", "hashistack:network: must be an IPv4 network without host bits, got 10.0.0.1/16: did you mean 10.0.0.0/16?"},
 		"a subnet outside":      {"hashistack:network", "10.1.0.0/16", "hashistack:pools[0].subnet: 10.0.1.0/24 is not part of network 10.1.0.0/16"},
 		"a mirror without key":  {"hashistack:mirror", `{"url": "http://mirror.example"}`, "hashistack:mirror.keyFile: missing"},
 		"an unreadable key":     {"hashistack:mirror", `{"url": "http://mirror.example", "keyFile": "none.asc"}`, "hashistack:mirror.keyFile: cannot be read"},
-		"an unknown seal":       {"hashistack:seal", `{"type": "wax"}`, `hashistack:seal.type: must be one of transit, awskms, gcpckms, azurekeyvault, got "wax"`},
+		"an unknown seal":       {"hashistack:seal", `{"type": "wax"}`, `hashistack:seal.type: must be one of transit, awskms, azurekeyvault, got "wax"`},
 		"not a duration":        {"hashistack:lifetimes", `{"certificate": "soon"}`, `hashistack:lifetimes.certificate: must be a duration such as 90s, 30m or 24h, got "soon"`},
-		"a bare number":         {"hashistack:lifetimes", `{"login": 60}`, "hashistack:lifetimes.login: must be a duration between 30s and 8760h0m0s such as 90s, 30m or 24h, got 60ns"},
-		"too short a life":      {"hashistack:lifetimes", `{"workload": "29s"}`, "hashistack:lifetimes.workload: must be a duration between 30s and 8760h0m0s"},
+		"a bare number":         {"hashistack:lifetimes", `{"login": 60}`, "hashistack:lifetimes.login: must be a duration such as 90s, 30m or 24h, got 60: add the unit"},
+		"too short a life":      {"hashistack:lifetimes", `{"workload": "29s"}`, "hashistack:lifetimes.workload: must be a duration between 30s and 768h0m0s"},
 		"too long a life":       {"hashistack:lifetimes", `{"certificate": "87600h"}`, "hashistack:lifetimes.certificate: must be a duration between"},
 		"half a second":         {"hashistack:lifetimes", `{"token": "90.5s"}`, "hashistack:lifetimes.token: must be whole seconds, got 1m30.5s"},
 		"a token beyond max":    {"hashistack:lifetimes", `{"token": "2m", "tokenMax": "1m"}`, "hashistack:lifetimes.token: 2m0s is longer than lifetimes.tokenMax, 1m0s"},
@@ -181,12 +199,12 @@ func TestLoadConfigRefuses(t *testing.T) {
 		"no patience":           {"hashistack:patience", `59s`, "hashistack:patience: must be a duration between 1m0s and 2h0m0s such as 5m, got 59s"},
 		"endless patience":      {"hashistack:patience", `3h`, "hashistack:patience: must be a duration between 1m0s and 2h0m0s such as 5m, got 3h0m0s"},
 		"an unknown life":       {"hashistack:lifetimes", `{"certificates": "1h"}`, "hashistack:lifetimes.certificates: unknown key"},
-		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be 1 or more, got 0"},
-		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be 1 or more, got -1"},
+		"generation zero":       {"hashistack:generations", `{"consulGossip": 0}`, "hashistack:generations.consulGossip: must be between 1 and 1000, got 0"},
+		"a negative generation": {"hashistack:generations", `{"nomadEngine": -1}`, "hashistack:generations.nomadEngine: must be between 1 and 1000, got -1"},
 		"half a generation":     {"hashistack:generations", `{"consulEngine": 1.5}`, "hashistack:generations.consulEngine: must be a whole number, got 1.5"},
-		"no intermediates":      {"hashistack:generations", `{"intermediates": 0}`, "hashistack:generations.intermediates: must be 1 or more, got 0"},
-		"no root":               {"hashistack:generations", `{"root": 0}`, "hashistack:generations.root: must be 1 or more, got 0"},
-		"no root of machines":   {"hashistack:generations", `{"machineRoot": 0}`, "hashistack:generations.machineRoot: must be 1 or more, got 0"},
+		"no intermediates":      {"hashistack:generations", `{"intermediates": 0}`, "hashistack:generations.intermediates: must be between 1 and 1000, got 0"},
+		"no root":               {"hashistack:generations", `{"root": 0}`, "hashistack:generations.root: must be between 1 and 1000, got 0"},
+		"no root of machines":   {"hashistack:generations", `{"machineRoot": 0}`, "hashistack:generations.machineRoot: must be between 1 and 1000, got 0"},
 		"a root to come": {"hashistack:generations", `{"machineRoot": 2}`,
 			"hashistack:generations.machineRoot: must not be greater than generations.root, 1, got 2: there is no such root; raise root first"},
 		"a root that is gone": {"hashistack:generations", `{"root": 3}`,
@@ -194,7 +212,7 @@ func TestLoadConfigRefuses(t *testing.T) {
 				"verify what root 3 signs; set root to 2 until machineRoot is 2 and the machines are replaced"},
 		"an unknown generation": {"hashistack:generations", `{"consul": 2}`, "hashistack:generations.consul: unknown key"},
 		"half a machine":        {"hashistack:pools", `[{"name": "a", "count": 2.5}]`, "hashistack:pools[0].count: must be a whole number, got 2.5"},
-		"a bad port":            {"hashistack:pools", `[{"name": "web", "open": ["http"]}]`, `hashistack:pools[0].open[0]: must be a port or a range`},
+		"a bad port":            {"hashistack:pools", `[{"name": "web", "open": ["http"]}]`, `hashistack:pools[0].open[0]: must be a port such as 443 or a range of ports`},
 		"two quorums": {
 			"hashistack:pools",
 			`[{"name": "a", "count": 3, "roles": ["vault"]}, {"name": "b", "count": 3, "roles": ["vault"]}]`,

@@ -3,13 +3,10 @@ package infra
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
+	"io"
 	"maps"
-	"math"
-	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/go-viper/mapstructure/v2"
 )
@@ -18,24 +15,16 @@ import (
 func (p *problems) decode(raw map[string]string, cfg *Config) {
 	values := map[string]any{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
-		name, ours := strings.CutPrefix(key, namespace+":")
-		if !ours {
-			continue
+		if name, ours := strings.CutPrefix(key, namespace+":"); ours {
+			values[name] = stored(raw[key])
 		}
-		// Pulumi stores structured values as JSON and plain ones as they are.
-		var value any
-		if err := json.Unmarshal([]byte(raw[key]), &value); err != nil {
-			value = raw[key]
-		}
-		values[name] = value
 	}
 	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
 		Result:      cfg,
 		TagName:     "json",
 		ErrorUnused: true,
 		MatchName:   func(key, field string) bool { return key == field },
-		DecodeHook: mapstructure.ComposeDecodeHookFunc(
-			mapstructure.TextUnmarshallerHookFunc(), durationHook, wholeHook),
+		DecodeHook:  fit,
 	})
 	if err != nil {
 		p.add("", "%v", err)
@@ -59,27 +48,20 @@ func (p *problems) decode(raw map[string]string, cfg *Config) {
 	}
 }
 
-// durationHook reads durations as Go writes them.
-func durationHook(from, to reflect.Type, value any) (any, error) {
-	if from.Kind() != reflect.String || to != reflect.TypeFor[time.Duration]() {
-		return value, nil
+// stored is a value as Pulumi stores it: structured ones are JSON, and plain ones are their text, whatever it looks like.
+func stored(text string) any {
+	var value any
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.UseNumber() // a number can stand for text, which a float64 would change
+	err := decoder.Decode(&value)
+	if _, more := decoder.Token(); err != nil || !errors.Is(more, io.EOF) {
+		return text
 	}
-	duration, err := time.ParseDuration(value.(string))
-	if err != nil {
-		return nil, fmt.Errorf("must be a duration such as 90s, 30m or 24h, got %q", value)
+	switch value.(type) {
+	case map[string]any, []any, string:
+		return value
 	}
-	return duration, nil
-}
-
-// wholeHook refuses fractions where whole numbers are wanted. JSON has one kind of number, and mapstructure would cut it.
-func wholeHook(from, to reflect.Type, value any) (any, error) {
-	if from.Kind() != reflect.Float64 || to.Kind() != reflect.Int {
-		return value, nil
-	}
-	if number := value.(float64); number != math.Trunc(number) {
-		return nil, fmt.Errorf("must be a whole number, got %v", number)
-	}
-	return value, nil
+	return text
 }
 
 // leaves lists the single errors in a tree of joined and wrapped ones. It walks the tree node by node, which errors.As

@@ -3,6 +3,7 @@ package infra
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -24,10 +25,17 @@ func Deploy(ctx *pulumi.Context) error {
 		return fmt.Errorf("read the configuration that Pulumi passes in %s: %w", pulumi.EnvConfig, err)
 	}
 	cfg, err := LoadConfig(raw)
-	if err != nil {
+	if err := errors.Join(stackName(ctx.Stack()), err); err != nil {
 		return err
 	}
 	return declare(ctx, cfg)
+}
+
+// stackName refuses the name of a stack that could not be a label at Hetzner, where everything is marked with it. Pulumi takes
+// names of up to 100 characters, which may begin and end with any of them.
+func stackName(name string) error {
+	return matching(labelValue, "a stack name of 1 to 63 letters, digits, dashes, dots and underscores, the first and the last a letter or a digit",
+		": make the stack anew with such a name, or rename it (`pulumi stack rename`)").test(name)
 }
 
 // platform is what has been declared so far.

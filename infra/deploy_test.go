@@ -114,3 +114,35 @@ func TestDeployRefusesBeforeAnythingIsDeclared(t *testing.T) {
 		assert.Equal(t, "pulumi:pulumi:Stack", declared.Type, "only the stack itself may be there")
 	}
 }
+
+// A pool of clients takes no turns with the servers, whatever it is called.
+func TestDeployPoolOfAnyName(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	raw["hashistack:pools"] = clients(`"name": "quorum"`)
+	encoded, err := json.Marshal(raw)
+	require.NoError(t, err)
+	t.Setenv(pulumi.EnvConfig, string(encoded))
+	t.Chdir(t.TempDir())
+	recorder := &pulumitest.Recorder{Outputs: computed()}
+	recorder.Run(t, Deploy)
+
+	const membership = "hashistack:index:Membership"
+	servers := recorder.One(t, membership, "server-1").Input("lane")
+	assert.Equal(t, servers, recorder.One(t, membership, "server-2").Input("lane"))
+	assert.Equal(t, "quorum", recorder.One(t, membership, "quorum-1").Input("lane"))
+	assert.False(t, hostname.MatchString(servers.(string)), "a pool could have the name of the servers' lane, %q", servers)
+}
+
+// The longest life of a certificate follows from when authorities are renewed.
+func TestCertificatesEndBeforeTheirAuthority(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	encoded, err := json.Marshal(stackConfig(t, "prod"))
+	require.NoError(t, err)
+	t.Setenv(pulumi.EnvConfig, string(encoded))
+	t.Chdir(t.TempDir())
+	recorder := &pulumitest.Recorder{Outputs: computed()}
+	recorder.Run(t, Deploy)
+	renewal := recorder.One(t, "tls:index/locallySignedCert:LocallySignedCert", "pki-consul").Input("earlyRenewalHours")
+	assert.InDelta(t, (2 * longestCertificate).Hours(), renewal, 0)
+}

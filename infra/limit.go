@@ -1,9 +1,7 @@
 package infra
 
 import (
-	"errors"
 	"fmt"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,26 +16,31 @@ type limit[T any] struct {
 	test func(value T) error
 }
 
-// anything passes every value: somebody else checks it, Hetzner for example, or no value is wrong.
-func anything[T any](says string) limit[T] {
-	return limit[T]{says, func(T) error { return nil }}
-}
-
-// present refuses an empty value. remedy says what to set.
-func present(says, remedy string) limit[string] {
-	return limit[string]{says, func(value string) error {
+// needed refuses an empty value, before another limit looks at it. remedy says what to set.
+func needed(other limit[string], remedy string) limit[string] {
+	return limit[string]{other.says, func(value string) error {
 		if value == "" {
 			return fmt.Errorf("missing: %s", remedy)
 		}
-		return nil
+		return other.test(value)
 	}}
 }
 
-// matching refuses what a pattern does not match. says is the pattern in words.
-func matching(pattern *regexp.Regexp, says string) limit[string] {
+// optional passes an empty value, and leaves the others to another limit.
+func optional(other limit[string]) limit[string] {
+	return limit[string]{other.says, func(value string) error {
+		if value == "" {
+			return nil
+		}
+		return other.test(value)
+	}}
+}
+
+// matching refuses what a pattern does not match. says is the pattern in words, with a good value; remedy may add to them.
+func matching(pattern *regexp.Regexp, says, remedy string) limit[string] {
 	return limit[string]{says, func(value string) error {
 		if !pattern.MatchString(value) {
-			return fmt.Errorf("must be %s, got %q", says, value)
+			return fmt.Errorf("must be %s, got %s%s", strings.ReplaceAll(says, "`", ""), shown(value), remedy)
 		}
 		return nil
 	}}
@@ -47,7 +50,7 @@ func matching(pattern *regexp.Regexp, says string) limit[string] {
 func oneOf[T ~string](values []T) limit[T] {
 	return limit[T]{"one of " + commas(quoted(values)), func(value T) error {
 		if !slices.Contains(values, value) {
-			return fmt.Errorf("must be one of %s, got %q", commas(values), value)
+			return fmt.Errorf("must be one of %s, got %s", commas(values), shown(string(value)))
 		}
 		return nil
 	}}
@@ -75,16 +78,6 @@ func commas[T ~string](values []T) string {
 func and[T ~string](values []T) string {
 	last := len(values) - 1
 	return commas(values[:last]) + " and " + string(values[last])
-}
-
-// atLeast refuses numbers below lowest.
-func atLeast(lowest int, reason string) limit[int] {
-	return limit[int]{fmt.Sprintf("%d or more", lowest), func(value int) error {
-		if value < lowest {
-			return fmt.Errorf("must be %d or more, got %d: %s", lowest, value, reason)
-		}
-		return nil
-	}}
 }
 
 // fromTo refuses numbers outside of a range.
@@ -132,35 +125,3 @@ func short(d time.Duration) string {
 	}
 	return text
 }
-
-// ipv4Network refuses what is not the address of an IPv4 network.
-var ipv4Network = limit[netip.Prefix]{"an IPv4 network", func(value netip.Prefix) error {
-	switch {
-	case !value.IsValid():
-		return errors.New("missing: set it to an IPv4 network such as 10.0.0.0/16")
-	case !value.Addr().Is4() || value != value.Masked():
-		return fmt.Errorf("must be an IPv4 network without host bits, got %s: did you mean %s?", value, value.Masked())
-	}
-	return nil
-}}
-
-// roomy refuses IPv4 networks with fewer addresses than one of this many bits has.
-func roomy(bits int) limit[netip.Prefix] {
-	return limit[netip.Prefix]{fmt.Sprintf("an IPv4 network, /%d or larger", bits), func(value netip.Prefix) error {
-		if err := ipv4Network.test(value); err != nil {
-			return err
-		}
-		if value.Bits() > bits {
-			return fmt.Errorf("%s is too small: use a /%d or larger", value, bits)
-		}
-		return nil
-	}}
-}
-
-// notTheInternet refuses networks that hold every address there is.
-var notTheInternet = limit[netip.Prefix]{"a network that is not the whole internet", func(value netip.Prefix) error {
-	if value.IsValid() && value.Bits() == 0 {
-		return fmt.Errorf("%s would open the APIs to the whole internet: name your own networks", value)
-	}
-	return nil
-}}

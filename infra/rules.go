@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"hashistack/internal/machine"
 )
@@ -75,6 +76,24 @@ func (c *Config) poolNames(broken report) {
 		}
 	}
 }
+
+// mostMachines is how many servers Hetzner attaches to a network (https://docs.hetzner.com/cloud/networks/faq).
+const mostMachines = 100
+
+func (c *Config) attachable(broken report) {
+	machines := 0
+	for _, pool := range c.Pools {
+		machines += max(pool.Count, 0)
+	}
+	if machines > mostMachines {
+		broken("pools", "have %d machines together, and Hetzner attaches at most %d to a network: use fewer, larger machines, or a second stack",
+			machines, mostMachines)
+	}
+}
+
+// longestCertificate is half of the year in which any `pulumi up` renews an authority (components/trust.go). In the other half
+// the authority still outlives the certificates that it issues.
+const longestCertificate = 365 * 24 * time.Hour / 2
 
 // tokenWithinLogin lets consul-template notice in time that tokens have ended. It notices at the latest when it renews them,
 // after a third of their life. A login that is no longer renewed lives on for at least a third of its own.

@@ -1,8 +1,8 @@
 package infra
 
 import (
+	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"time"
 
@@ -10,7 +10,8 @@ import (
 )
 
 // This file declares every key of a stack's configuration. Each struct stands before the table of its keys. The table
-// says what a key is, which values are good, and its default. README.md and Pulumi.yaml are made from it.
+// says what a key is, which values are good, and its default. README.md and Pulumi.yaml are made from it. Every text needs a
+// pattern (patterns.go): that of the product which gets it.
 //
 // To add a key: add the field to its struct, and an entry to the table below the struct. If the value has to fit other keys,
 // add a rule to the table, and its check to rules.go. Then run `go test ./infra -update`.
@@ -41,32 +42,36 @@ func (c *Config) place() table {
 	return table{
 		setting[string]{
 			key: "location", field: &c.Location,
-			says:    "Where the machines stand. Consul and Nomad use it as the name of their datacenter",
-			must:    present("one of Hetzner's locations (`fsn1`, `nbg1`, `hel1`, `ash`, `hil`, `sin`)", "set it to a Hetzner location such as fsn1, nbg1 or hel1"),
+			says: "Where the machines stand. Consul and Nomad use it as the name of their datacenter",
+			must: needed(matching(locationName, "one of Hetzner's locations (`fsn1`, `nbg1`, `hel1`, `ash`, `hil`, `sin`)",
+				": locations are written in lower-case letters and digits"), "set it to a Hetzner location such as fsn1, nbg1 or hel1"),
 			example: "fsn1",
 		},
 		setting[string]{
 			key: "region", field: &c.Region,
 			says: "Nomad's region",
-			must: anything[string]("a name"), defaultTo: "global",
+			must: matching(regionName, "1 to 50 letters, digits and dashes, the first and the last no dash",
+				": it is part of the names on certificates, such as server.global.nomad"), defaultTo: "global",
 		},
 		setting[netip.Prefix]{
 			key: "network", field: &c.Network,
 			says: "The private network that all machines share",
-			must: ipv4Network, example: netip.MustParsePrefix("10.0.0.0/16"),
+			must: privateNetwork("RFC 1918", rfc1918, 24), example: netip.MustParsePrefix("10.0.0.0/16"),
 		},
 		setting[netip.Prefix]{
 			key: "bridgeNetwork", field: &c.BridgeNetwork,
 			says: "Where Nomad gives addresses to allocations in bridge mode. Every machine has this network for itself",
-			must: ipv4Network, defaultTo: netip.MustParsePrefix("172.26.64.0/20"), // Nomad's own default
+			// Of /31 and /32 CNI's host-local has no address to give.
+			must:      privateNetwork("RFC 1918 or 6598", slices.Concat(rfc1918, []netip.Prefix{shared}), 30),
+			defaultTo: netip.MustParsePrefix("172.26.64.0/20"), // Nomad's own default
 		},
 		rule{"`bridgeNetwork` lies outside of `network`.", c.bridgeOutside},
 		rule{"The `subnet` of a pool is part of `network`, and no two pools share addresses.", c.subnetsInside},
 		list[netip.Prefix]{
 			key: "operators", field: &c.Operators,
-			says:    "The public networks from which the APIs of Vault, Consul and Nomad can be reached",
-			missing: "list the public networks from which the stack is operated (where `pulumi up` runs), such as 203.0.113.0/24",
-			each:    notTheInternet, example: []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")},
+			says:    "The public networks from which the APIs of Vault, Consul and Nomad can be reached. The example is where the local cloud is reached from",
+			missing: "list the public networks from which the stack is operated (where `pulumi up` runs): an office, a VPN, CI runners",
+			each:    publicNetwork, example: []netip.Prefix{netip.MustParsePrefix("198.18.0.1/32")}, // the local cloud's
 		},
 	}
 }
@@ -83,10 +88,11 @@ func (c *Config) machines() table {
 			of:      (*Pool).settings,
 		},
 		rule{"No pool's `name` begins with that of another: Consul's rules match names by prefix.", c.poolNames},
+		rule{fmt.Sprintf("All pools together have at most %d machines: Hetzner attaches no more to a network.", mostMachines), c.attachable},
 		setting[string]{
 			key: "image", field: &c.Image,
 			says: "The machines' operating system",
-			must: anything[string]("Hetzner's name of an image of Debian 12"), defaultTo: "debian-12",
+			must: imageName, defaultTo: debian12,
 		},
 		group{
 			key: "versions", of: c.Versions.settings(),
@@ -143,19 +149,15 @@ type Pool struct {
 	Open     []string          `json:"open"`
 }
 
-var (
-	hostname  = regexp.MustCompile(`^[a-z][a-z0-9-]{0,40}[a-z0-9]$`)
-	portRange = regexp.MustCompile(`^[0-9]{1,5}(-[0-9]{1,5})?$`)
-
-	roomForPool = roomy(27)
-)
+var roomForPool = roomy(27)
 
 func (p *Pool) settings() table {
 	return table{
 		setting[string]{
 			key: "name", field: &p.Name,
 			says: "The pool's name. Its machines are called `<name>-1`, `<name>-2` and so on",
-			must: matching(hostname, "a host name of lower-case letters, digits and dashes that starts with a letter"), example: "server",
+			must: needed(matching(hostname, "2 to 42 lower-case letters, digits and dashes, the first a letter, the last no dash",
+				": the machines' host names begin with it"), "name the pool"), example: "server",
 		},
 		setting[int]{
 			key: "count", field: &p.Count,
@@ -166,7 +168,8 @@ func (p *Pool) settings() table {
 		setting[string]{
 			key: "type", field: &p.Type,
 			says: "The machines' size",
-			must: present("a Hetzner server type", "set it to a Hetzner server type such as cpx32"), example: "cpx32",
+			must: needed(matching(serverType, "a Hetzner server type", ": server types are written in lower-case letters and digits, such as cpx32"),
+				"set it to a Hetzner server type such as cpx32"), example: "cpx32",
 		},
 		setting[netip.Prefix]{
 			key: "subnet", field: &p.Subnet,
@@ -182,17 +185,18 @@ func (p *Pool) settings() table {
 		setting[string]{
 			key: "nodePool", field: &p.NodePool,
 			says: "The Nomad node pool that the pool's clients join",
-			must: anything[string]("a name"), without: "`default`, which Nomad has", example: "batch",
+			must: optional(nodePool), without: "`default`, which Nomad has", example: "batch",
 		},
-		setting[map[string]string]{
+		pairs{
 			key: "meta", field: &p.Meta,
 			says: "Metadata of the pool's Nomad clients, for constraints in job specifications",
-			must: anything[map[string]string]("names and values"), without: "none", example: map[string]string{"disk": "fast"},
+			must: "names of letters, digits, dashes and underscores with single dots between them, and values on one line",
+			each: metadata, room: 1024, without: "none", example: map[string]string{"disk": "fast"},
 		},
 		list[string]{
 			key: "open", field: &p.Open,
 			says: "Further ports that anyone may reach on the pool's machines",
-			each: matching(portRange, "a port or a range of ports such as 443 or 30000-32000"), without: "none", example: []string{"80", "443"},
+			each: ports, without: "none", example: []string{"80", "443"},
 		},
 	}
 }
@@ -206,7 +210,7 @@ type Versions struct {
 }
 
 func (v *Versions) settings() table {
-	debian := anything[string]("a Debian version, as `apt-cache madison` prints it")
+	debian := matching(debianVersion, "a Debian version such as `1.22.3-1`", ": `apt-cache madison` lists those of a package")
 	return table{
 		setting[string]{key: "consul", field: &v.Consul, says: "Consul's package", must: debian, defaultTo: "1.22.3-1"},
 		setting[string]{key: "nomad", field: &v.Nomad, says: "Nomad's package", must: debian, defaultTo: "1.11.3-1"},
@@ -228,12 +232,12 @@ func (m *Mirror) settings() table {
 		setting[string]{
 			key: "url", field: &m.URL,
 			says: "The root of the repository, without `dists`",
-			must: matching(regexp.MustCompile(`^https?://`), "an http or https address"), example: "https://packages.example/hashicorp",
+			must: needed(packageRepository, "set it to the address of the repository"), example: "https://packages.example/hashicorp",
 		},
 		setting[string]{
 			key: "keyFile", field: &m.KeyFile,
 			says:    "The file with the ASCII-armoured OpenPGP key that signs the repository",
-			must:    present("a path relative to the project", "set it to the file with the ASCII-armoured public key that signs the repository"),
+			must:    needed(filePath, "set it to the file with the ASCII-armoured public key that signs the repository"),
 			example: "mirror.asc",
 		},
 	}
@@ -250,14 +254,19 @@ func (s *Seal) settings() table {
 		setting[string]{
 			key: "type", field: &s.Type,
 			says: "The kind of service",
-			must: oneOf(machine.SealTypes()), example: "transit",
+			must: sealType, example: "transit",
 		},
-		setting[map[string]string]{
+		pairs{
 			key: "parameters", field: &s.Parameters,
-			says: "The parameters of Vault's seal stanza of that type",
-			must: anything[map[string]string]("names and values"), without: "none",
-			example: map[string]string{"address": "https://vault.example:8200", "key_name": "unseal", "mount_path": "transit/"},
+			says:    "The parameters of Vault's seal stanza of that type",
+			must:    "the parameters that Vault documents, but for names of files and `tls_skip_verify`; values on one line",
+			missing: "set what Vault needs to reach the service",
+			each:    s.parameter, room: parametersRoom,
+			example: map[string]string{
+				"address": "https://vault.example:8200", "token": "a-periodic-token", "key_name": "unseal", "mount_path": "transit/",
+			},
 		},
+		rule{"A seal has all that Vault needs to reach the service: on a machine it finds nothing else, no environment and no instance metadata.", s.complete},
 	}
 }
 
@@ -271,33 +280,43 @@ type Lifetimes struct {
 }
 
 func (l *Lifetimes) settings() table {
-	// At most a year: what leaks must not be good for long.
-	lifetime := wholeSeconds(lasting(30*time.Second, 365*24*time.Hour, "90s, 30m or 24h", "below, there is no time to renew and to retry"))
+	// Below, there is no time to renew and to retry. At most a year: what leaks must not be good for long.
+	lifetime := func(longest time.Duration, reason string) limit[time.Duration] {
+		return wholeSeconds(lasting(30*time.Second, longest, "90s, 30m or 24h", reason))
+	}
+	const (
+		year     = 365 * 24 * time.Hour
+		tooLong  = "below, there is no time to renew and to retry; above, what leaks is good for too long"
+		vaultMax = 768 * time.Hour // of every mount, unless it is tuned: Vault cuts longer periods silently
+	)
 	return table{
 		setting[time.Duration]{
 			key: "certificate", field: &l.Certificate,
-			says: "Every certificate of Consul, Nomad and Vault",
-			must: lifetime, defaultTo: 24 * time.Hour,
+			says: "Every certificate of Consul, Nomad and Vault. At most half of the year in which any `pulumi up` renews the authorities, " +
+				"because Vault issues no certificate that would outlive its authority",
+			must: lifetime(longestCertificate, "below, there is no time to renew and to retry; above, Vault would refuse to issue "+
+				"in an authority's last year, as it refuses what would outlive its authority, before there was half a year to renew it with `pulumi up`"),
+			defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "login", field: &l.Login,
 			says: "A machine's Vault token, without renewal",
-			must: lifetime, defaultTo: 24 * time.Hour,
+			must: lifetime(year, tooLong), defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "token", field: &l.Token,
 			says: "A machine's Consul tokens, without renewal",
-			must: lifetime, defaultTo: 24 * time.Hour,
+			must: lifetime(year, tooLong), defaultTo: 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "tokenMax", field: &l.TokenMax,
 			says: "A machine's Vault token and its Consul tokens, with all renewals",
-			must: lifetime, defaultTo: 30 * 24 * time.Hour,
+			must: lifetime(year, tooLong), defaultTo: 30 * 24 * time.Hour,
 		},
 		setting[time.Duration]{
 			key: "workload", field: &l.Workload,
 			says: "A task's Vault token, without renewal",
-			must: lifetime, defaultTo: 30 * time.Minute,
+			must: lifetime(vaultMax, "below, there is no time to renew and to retry; above, Vault cuts it to 768h"), defaultTo: 30 * time.Minute,
 		},
 		rule{"`token` is not longer than `login`: Consul tokens end with the login that they were issued to.", l.tokenWithinLogin},
 		rule{"`login` and `token` are not longer than `tokenMax`.", l.renewable},
@@ -317,7 +336,7 @@ type Generations struct {
 
 func (g *Generations) settings() table {
 	number := func(key string, field *int, says string) setting[int] {
-		return setting[int]{key: key, field: field, says: says, must: atLeast(1, "generations are counted from 1"), defaultTo: 1}
+		return setting[int]{key: key, field: field, says: says, must: fromTo(1, 1000, "generations are counted from 1"), defaultTo: 1}
 	}
 	return table{
 		number("consulGossip", &g.ConsulGossip, "Consul's gossip key"),

@@ -2,8 +2,10 @@ package infra
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -105,7 +107,7 @@ func assertMissed(t *testing.T, problems error, path string, required bool) {
 func TestExamplesAreGood(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "a token")
 	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("mirror.asc", []byte("a key"), 0o600))
+	require.NoError(t, os.WriteFile("mirror.asc", []byte(testKey), 0o600))
 	raw := map[string]string{}
 	for key, value := range examples((&Config{}).settings().describe()) {
 		encoded, err := json.Marshal(value)
@@ -114,7 +116,7 @@ func TestExamplesAreGood(t *testing.T) {
 	}
 	cfg, err := LoadConfig(raw)
 	require.NoError(t, err)
-	assert.Equal(t, "a key", cfg.Mirror.key)
+	assert.Equal(t, testKey, cfg.Mirror.key)
 }
 
 func examples(described []description) map[string]any {
@@ -127,6 +129,86 @@ func examples(described []description) map[string]any {
 			values[d.key] = examples(d.keys)
 		case !isZero(d.example):
 			values[d.key] = d.example
+		}
+	}
+	return values
+}
+
+// Every text has a pattern: whatever it is part of, it cannot become a line of its own, an action of consul-template, or
+// something that cannot be seen.
+func TestEveryTextHasAPattern(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("mirror.asc", []byte(testKey), 0o600))
+	encoded, err := json.Marshal(samples((&Config{}).settings().describe()))
+	require.NoError(t, err)
+	var all any
+	require.NoError(t, json.Unmarshal(encoded, &all))
+	load := func() error {
+		raw := map[string]string{}
+		for key, value := range all.(map[string]any) {
+			encoded, err := json.Marshal(value)
+			require.NoError(t, err)
+			raw[namespace+":"+key] = string(encoded)
+		}
+		_, err := LoadConfig(raw)
+		return err
+	}
+	require.NoError(t, load())
+	seen := 0
+	eachText(all, func(is string, set func(string)) {
+		seen++
+		for _, bad := range []string{is + "\n", "\n" + is, is + "\x00", is + "\x1b[2J", is + "{{ key }}", is + "}}", is + "\u2028", "\u202e" + is} {
+			set(bad)
+			require.Error(t, load(), "%q", bad)
+		}
+		set(is)
+	})
+	require.Greater(t, seen, 30)
+	require.NoError(t, load())
+}
+
+// eachText visits every text in a value of JSON, the names of pairs too.
+func eachText(value any, visit func(is string, set func(string))) {
+	switch v := value.(type) {
+	case []any:
+		for i, element := range v {
+			if text, ok := element.(string); ok {
+				visit(text, func(other string) { v[i] = other })
+				continue
+			}
+			eachText(element, visit)
+		}
+	case map[string]any:
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			if text, ok := v[key].(string); ok {
+				visit(text, func(other string) { v[key] = other })
+				name := key
+				visit(name, func(other string) {
+					delete(v, name)
+					name = other
+					v[name] = text
+				})
+				continue
+			}
+			eachText(v[key], visit)
+		}
+	}
+}
+
+// samples are a good value of each key: its example, or its default.
+func samples(described []description) map[string]any {
+	values := map[string]any{}
+	for _, d := range described {
+		switch {
+		case d.items == "object":
+			values[d.key] = []any{samples(d.keys)}
+		case len(d.keys) > 0:
+			values[d.key] = samples(d.keys)
+		case !isZero(d.example):
+			values[d.key] = plain(d.example)
+		case hasDefault(d):
+			values[d.key] = plain(d.defaultTo)
 		}
 	}
 	return values

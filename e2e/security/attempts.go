@@ -88,7 +88,7 @@ func (w *world) metadata() []Attempt {
 	}
 	// busybox's wget ends with a signal in the chroot, where it finds no resolver.
 	ask := func(t task) func(context.Context) error {
-		t.script = `printf 'GET ` + path + ` HTTP/1.0\r\n\r\n' | busybox nc -w 5 169.254.169.254 80 | busybox grep -q '200 OK'`
+		t.script = `{ printf 'GET ` + path + ` HTTP/1.0\r\n\r\n'; busybox sleep 2; } | busybox nc -w 5 169.254.169.254 80 | busybox grep -q '200 OK'`
 		return func(ctx context.Context) error { return w.run(ctx, t) }
 	}
 	var attempts []Attempt

@@ -52,7 +52,7 @@ func (parts Parts) check(c Cluster, m Machine) error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
-	for _, field := range []struct{ name, value string }{
+	for _, field := range []field{
 		{"Cluster.Datacenter", c.Datacenter},
 		{"Cluster.Region", c.Region},
 		{"Cluster.CA", c.CA},
@@ -69,6 +69,7 @@ func (parts Parts) check(c Cluster, m Machine) error {
 			problem("%s is empty: every machine needs it", field.name)
 		}
 	}
+	checkTexts(c, m, problem)
 	for _, role := range QuorumRoles() {
 		servers := c.Servers[role]
 		if len(servers) == 0 {

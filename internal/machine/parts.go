@@ -130,6 +130,9 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 //
 // A part can name its own certificates only, so a policy cannot grant what the part does not declare.
 func (p Part) policy(file, pool string, all Parts) (string, error) {
+	if err := checkQuoted(pool); err != nil {
+		return "", fmt.Errorf("policy %s of part %s for pool %w", file, p.Name, err)
+	}
 	parsed, err := template.New(file[strings.LastIndex(file, "/")+1:]).Delims("[[", "]]").Funcs(template.FuncMap{
 		"pool": func() string { return pool },
 		"issue": func(authority, role string) (string, error) {

@@ -77,6 +77,9 @@ func New(opts Options) (*API, error) {
 	if _, err := opts.State.Load(&a.state); err != nil {
 		return nil, err
 	}
+	if err := a.state.check(); err != nil {
+		return nil, fmt.Errorf("the saved state is broken, remove it with `localcloud down`: %w", err)
+	}
 	limit := rate.Inf
 	if opts.RateLimit > 0 {
 		limit = rate.Every(time.Hour / time.Duration(opts.RateLimit))

@@ -24,7 +24,7 @@ const testToken = "LRK9DAWQ1ZAEFSrCNEEzLCUwhYX1U3g7wMg4dTlkkDC96fyDuyJ39nVbVjCKS
 // cloud is a local cloud on a fake runtime, and the client that drives it.
 type cloud struct {
 	*hcloud.Client
-	t       *testing.T
+	t       testing.TB
 	ctx     context.Context
 	api     *api.API
 	runtime *fakeRuntime
@@ -39,13 +39,13 @@ type option func(*api.Options)
 func withRateLimit(n int) option          { return func(o *api.Options) { o.RateLimit = n } }
 func withLimits(limits api.Limits) option { return func(o *api.Options) { o.Limits = limits } }
 
-func startCloud(t *testing.T, options ...option) *cloud {
+func startCloud(t testing.TB, options ...option) *cloud {
 	t.Helper()
 	return openCloud(t, newFakeRuntime(), t.TempDir(), options...)
 }
 
 // openCloud starts a local cloud with the state that is in dir.
-func openCloud(t *testing.T, runtime *fakeRuntime, dir string, options ...option) *cloud {
+func openCloud(t testing.TB, runtime *fakeRuntime, dir string, options ...option) *cloud {
 	t.Helper()
 	state, err := store.Open(dir)
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func (c *cloud) getServer(id int64) *hcloud.Server {
 	return s
 }
 
-func prefix(t *testing.T, text string) *net.IPNet {
+func prefix(t testing.TB, text string) *net.IPNet {
 	t.Helper()
 	_, ipNet, err := net.ParseCIDR(text)
 	require.NoError(t, err)

@@ -241,7 +241,8 @@ func pageOf(query url.Values, total int) (pagination, error) {
 	if previous := p.Page - 1; previous >= 1 {
 		p.PreviousPage = &previous
 	}
-	if next := p.Page + 1; next <= p.LastPage {
+	if p.Page < p.LastPage {
+		next := p.Page + 1
 		p.NextPage = &next
 	}
 	return p, nil
@@ -258,8 +259,14 @@ func number(query url.Values, param string, fallback int) (int, error) {
 	return n, nil
 }
 
-func (p pagination) first() int { return min((p.Page-1)*p.PerPage, p.TotalEntries) }
-func (p pagination) last() int  { return min(p.Page*p.PerPage, p.TotalEntries) }
+func (p pagination) first() int { return p.after(p.Page - 1) }
+func (p pagination) last() int  { return p.after(p.Page) }
+
+// after counts the entries of the first pages. No page beyond the last entry changes it, and a product with its number could
+// be too large for an int.
+func (p pagination) after(pages int) int {
+	return min(min(pages, p.TotalEntries)*p.PerPage, p.TotalEntries)
+}
 
 // links are the values of the Link header.
 func (p pagination) links(c *call) []string {

@@ -91,3 +91,14 @@ func TestFilterAndSort(t *testing.T) {
 		})
 	}
 }
+
+// The number of a page can be any that JSON has.
+func TestPagesBeyondTheLast(t *testing.T) {
+	c := startCloud(t)
+	c.groups(3)
+	for _, query := range []string{"page=2", "page=9223372036854775807&per_page=50", "page=4611686018427387905&per_page=2", "page=9223372036854775807&per_page=9223372036854775807"} {
+		a := c.raw(http.MethodGet, "/v1/placement_groups?"+query, testToken, "")
+		assert.Equal(t, http.StatusOK, a.status, query)
+		assert.NotContains(t, a.header.Get("Link"), `rel="next"`, query)
+	}
+}

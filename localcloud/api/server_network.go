@@ -18,7 +18,9 @@ func (a *API) serverNetworkRoutes() {
 		do: a.attach,
 		done: func(act *action) {
 			if s, found := a.state.Servers.Get(act.Target.ID); found {
-				s.attachment(act.Other).Ready = true // It is still there: the action has locked the server.
+				if p := s.attachment(act.Other); p != nil {
+					p.Ready = true
+				}
 			}
 		},
 		failed: func(act *action) {

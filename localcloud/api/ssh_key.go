@@ -64,9 +64,13 @@ func (a *API) createSSHKey(c *call) (reply, error) {
 	if err := decode(c, &req); err != nil {
 		return reply{}, err
 	}
-	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(req.PublicKey))
+	text := strings.TrimSpace(req.PublicKey)
+	public, _, _, _, err := ssh.ParseAuthorizedKey([]byte(text))
 	if err != nil {
 		return reply{}, invalid("public_key", "must be in the format of authorized_keys: %v", err)
+	}
+	if strings.ContainsAny(text, "\r\n") {
+		return reply{}, invalid("public_key", "must be one key, on one line") // more lines would let others in as well
 	}
 	fingerprint := ssh.FingerprintLegacyMD5(public)
 	if _, taken := a.state.SSHKeys.Find(func(k *sshKey) bool { return k.Fingerprint == fingerprint }); taken {
@@ -76,7 +80,7 @@ func (a *API) createSSHKey(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	key := &sshKey{Meta: meta, Fingerprint: fingerprint, PublicKey: strings.TrimSpace(req.PublicKey)}
+	key := &sshKey{Meta: meta, Fingerprint: fingerprint, PublicKey: text}
 	a.state.SSHKeys.Add(key)
 	return created(schema.SSHKeyCreateResponse{SSHKey: key.wire()})
 }

@@ -46,3 +46,12 @@ func TestServerTakesSSHKeysByName(t *testing.T) {
 	a = c.raw("POST", "/v1/servers", testToken, `{"name":"t","server_type":"cx23","image":"debian-12","ssh_keys":["none"]}`)
 	assert.Equal(t, 422, a.status)
 }
+
+// A line more would let somebody in of whom the project shows nothing.
+func TestSSHKeyOnOneLine(t *testing.T) {
+	c := startCloud(t)
+	for _, text := range []string{testKey + "\n" + testKey + "2", "# a comment\n" + testKey, testKey + "\r" + testKey} {
+		_, _, err := c.SSHKey.Create(c.ctx, hcloud.SSHKeyCreateOpts{Name: "key", PublicKey: text})
+		requireCode(t, err, hcloud.ErrorCodeInvalidInput, "public_key")
+	}
+}

@@ -103,3 +103,11 @@ func TestRemoveKeepsWhatIsNotOurs(t *testing.T) {
 	require.NoError(t, dir.Remove())
 	assert.FileExists(t, foreign)
 }
+
+// Rows that are missing, or there twice, are named instead of being lost.
+func TestBrokenTables(t *testing.T) {
+	var table store.Table[*thing]
+	require.NoError(t, json.Unmarshal([]byte(`[{"id": 1}, {"id": 2}]`), &table))
+	require.ErrorContains(t, json.Unmarshal([]byte(`[{"id": 1}, null]`), &table), "row 1 is null")
+	require.ErrorContains(t, json.Unmarshal([]byte(`[{"id": 1}, {"id": 1}]`), &table), "two rows have the ID 1")
+}

@@ -71,13 +71,20 @@ func (t *Table[R]) MarshalJSON() ([]byte, error) { return json.Marshal(t.All()) 
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (t *Table[R]) UnmarshalJSON(data []byte) error {
-	var all []R
+	var all []*R // a row that is null must not pass for an empty one
 	if err := json.Unmarshal(data, &all); err != nil {
 		return fmt.Errorf("decode table: %w", err)
 	}
 	t.rows = make(map[int64]R, len(all))
-	for _, row := range all {
-		t.Add(row)
+	for i, row := range all {
+		if row == nil {
+			return fmt.Errorf("decode table: row %d is null", i)
+		}
+		id := (*row).Head().ID
+		if _, taken := t.rows[id]; taken {
+			return fmt.Errorf("decode table: two rows have the ID %d", id)
+		}
+		t.Add(*row)
 	}
 	return nil
 }
