@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -49,7 +50,7 @@ func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) ([]Row, er
 	}
 	w := &world{
 		stack: s, outputs: outputs, nomad: client,
-		client: outputs.Members("client")[0], server: outputs.Members("server")[0],
+		client: slices.Min(outputs.Members("client")), server: slices.Min(outputs.Members("server")),
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
