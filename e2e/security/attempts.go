@@ -212,6 +212,21 @@ func (w *world) machines() []Attempt {
 			Refused: on(w.client, issue), Permitted: on(w.server, issue),
 		})
 	}
+	// What a reader of a machine's user-data has.
+	login := func(machine string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			const dir = "/etc/vault-agent.d/"
+			ids, err := w.stack.OnMachine(ctx, w.client, "bash", "-c", "echo role_id=$(cat "+dir+"role-id) secret_id=$(cat "+dir+"secret-id)")
+			if err != nil {
+				return err
+			}
+			return w.shell(ctx, machine, asMachine+"vault write auth/approle/login "+strings.TrimSpace(string(ids))+" >/dev/null")
+		}
+	}
+	attempts = append(attempts, Attempt{
+		From: "reader of user-data", What: "log in as the machine from another one", Because: "source address",
+		Refused: login(w.server), Permitted: login(w.client),
+	})
 	return append(attempts, Attempt{
 		From: "whoever reaches Vault", What: "lock a pool's machines out with wrong logins", Because: "invalid role or secret ID",
 		Refused: on(w.client, logins), Permitted: on(w.client, right),
