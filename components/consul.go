@@ -36,7 +36,7 @@ type ConsulArgs struct {
 }
 
 // Consul is the Consul cluster: its gossip key, its ACL system, and the engine in Vault that issues its tokens to
-// machines and operators. The agents form the cluster among themselves as soon as they have gossip key and certificate.
+// machines and operators. The agents form the cluster by themselves once they have a gossip key and a certificate.
 type Consul struct {
 	pulumi.ResourceState
 
@@ -148,8 +148,8 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 // certificatePatience is how long Consul may take to get a certificate from a Vault that has just been unsealed.
 const certificatePatience = 2 * time.Minute
 
-// secretOf is the secret of a token, which Consul's provider has no output for: every update asks Consul, also the one that
-// unseals Vault. While Vault was sealed Consul's certificate may have expired, so its answer is waited for.
+// secretOf is the secret of a token. Consul's provider has no output for it, so every update asks Consul, and so does the
+// update that unseals Vault. Consul's certificate may have expired while Vault was sealed: then this waits for the next one.
 func (c *Consul) secretOf(ctx *pulumi.Context, token *consul.AclToken, v *Vault) pulumi.StringOutput {
 	secret := pulumi.All(token.AccessorId, v.provider.URN()).ApplyT(func(known []any) (string, error) {
 		return backoff.Retry(ctx.Context(), func() (string, error) {
@@ -208,8 +208,8 @@ func (c *Consul) policy(ctx *pulumi.Context, name, rules string) (*consul.AclPol
 	return policy, nil
 }
 
-// role declares a role of the engine: whoever may read its path gets a token with the policy, which is one of Consul's
-// own or among the resources to wait for.
+// role declares a role of the engine. Who may read its path gets a token with the policy: one of Consul's own, or one of
+// the resources to wait for.
 func (c *Consul) role(ctx *pulumi.Context, v *Vault, name, policy string, ttl, maxTTL time.Duration, wait ...pulumi.Resource) error {
 	_, err := vaultconsul.NewSecretBackendRole(ctx, "consul-"+name, &vaultconsul.SecretBackendRoleArgs{
 		Backend:        pulumi.String(names.ConsulEngine),

@@ -39,7 +39,7 @@ type Nomad struct {
 	Address pulumi.StringOutput
 	// Token may do everything.
 	Token pulumi.StringOutput
-	// Ready is what to wait for before relying on the cluster.
+	// Ready exists once the cluster has its ACL system. Resources that need the cluster wait for it.
 	Ready pulumi.Resource
 
 	provider *nomad.Provider

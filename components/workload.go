@@ -166,7 +166,8 @@ func (w *WorkloadIdentity) consul(ctx *pulumi.Context, args *WorkloadIdentityArg
 	}, args.Consul.inside(w)...); err != nil {
 		return fmt.Errorf("create Consul role of tasks: %w", err)
 	}
-	// A service of the platform's own name would get its traffic: vault.service.consul is whoever registers as vault.
+	// Clients of the platform would talk to a job's service of the same name: vault.service.consul is every service that
+	// registers as vault.
 	others := `"nomad_service" in value`
 	for _, service := range names.PlatformServices() {
 		others += fmt.Sprintf(" and value.nomad_service != %q", service)

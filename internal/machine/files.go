@@ -29,7 +29,7 @@ type File struct {
 	Origin Origin
 }
 
-// contents are what all parts bring to the machine together, each with its name for the files.
+// contents gathers what all parts bring to the machine. from names the part of each file by its path.
 func (parts Parts) contents(c Cluster, m Machine) (all Contents, from map[string]string) {
 	from = map[string]string{}
 	for _, part := range parts {
@@ -54,7 +54,7 @@ func (parts Parts) contents(c Cluster, m Machine) (all Contents, from map[string
 }
 
 // Files are all files of a machine's user-data. Their order is part of the user-data, and another user-data is another
-// machine: whoever changes the order replaces every machine.
+// machine: a change of the order replaces every machine of every stack.
 func (parts Parts) Files(c Cluster, m Machine) ([]File, error) {
 	c, m = c.withDefaults(), m.withDefaults()
 	files, err := parts.rootfs()

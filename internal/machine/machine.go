@@ -74,7 +74,7 @@ type Machine struct {
 	RoleID, SecretID string
 }
 
-// Has tells whether the machine has a role. It is for the parts: nobody else asks.
+// Has tells whether the machine has a role. Only parts ask.
 func (m Machine) Has(role Role) bool { return slices.Contains(m.Roles, role) }
 
 // InOrder puts the machine itself first, if it is one of the peers. Elsewhere the list starts at a place that differs from
@@ -106,5 +106,5 @@ func (m Machine) Join(peers []Peer) []string {
 	return others
 }
 
-// AnyAddress is what APIs listen on that operators reach: the cloud's firewall decides who gets there.
+// AnyAddress is where APIs listen that operators reach. The cloud's firewall decides who gets there.
 const AnyAddress = "0.0.0.0"

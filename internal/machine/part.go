@@ -86,7 +86,7 @@ type API struct {
 	Port int
 }
 
-// Contents are what parts bring to one machine. All parts' contents are appended to each other, in the order of the table.
+// Contents are what a part, or all parts together, bring to one machine.
 type Contents struct {
 	// Packages are Debian packages. Those with a version are held: a new version is a new machine.
 	Packages []cloudinit.Package

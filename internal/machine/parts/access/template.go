@@ -8,8 +8,8 @@ import (
 	"hashistack/internal/names"
 )
 
-// Bundle is where a part wants a certificate: one file with the certificate, its chain and its key, so that nobody ever
-// sees a pair that does not match.
+// Bundle is a file with a certificate, its chain and its key. They are one file so that a reader never sees a certificate and
+// a key that do not match.
 type Bundle struct {
 	Name        string // of the template
 	Certificate machine.Certificate
@@ -18,8 +18,8 @@ type Bundle struct {
 	Command     []string // run when the file has changed
 }
 
-// request is what certificate.ctmpl asks for. The lifetime is up to the authority's role, so that another lifetime needs no
-// other machine.
+// request is the data of certificate.ctmpl. It has no lifetime: the authority's role sets it, so that a change of lifetimes
+// replaces no machine.
 type request struct {
 	Path, CommonName    string
 	AltNames, Addresses []string
@@ -46,10 +46,11 @@ func (b Bundle) Template(c machine.Cluster, m machine.Machine) machine.Template 
 	}
 }
 
-// Secret is what a template reads: a field of a secret in Vault.
+// Secret is the data of templates that read a field of a secret in Vault.
 type Secret struct{ Path, Field string }
 
-// TokenInJSON is an action of consul-template's that writes a token into a JSON string. JSON leaves backquotes as they are.
+// TokenInJSON is an action of consul-template that writes a token. It can stand in a JSON string, because JSON does not escape
+// backquotes.
 func TokenInJSON(token machine.Token, m machine.Machine) string {
 	return "{{ with secret `" + names.ConsulCreds(token.Role(m.Pool)) + "` }}{{ .Data.token }}{{ end }}"
 }

@@ -34,7 +34,7 @@ var (
 	}
 )
 
-// dnsToken is what whoever asks the agent over DNS acts with.
+// dnsToken is the token that the agent uses for questions over DNS.
 var dnsToken = machine.Token{Name: "dns"}
 
 func on(c machine.Cluster, m machine.Machine) machine.Contents {
@@ -76,9 +76,9 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 	}
 }
 
-// tokens is what consul-tokens.ctmpl writes: the agent's tokens, and the services of the machine. They come together because
-// a service that the agent knows before it may register it waits for the next full synchronisation, a minute or two. One
-// that appears is registered at once.
+// tokens is the data of consul-tokens.ctmpl: the agent's tokens, and the services of the machine. They are one file, because
+// an agent that knows a service before it has the token for it tries again only at its next full synchronisation, a minute
+// or two later. A service that appears together with its token is registered at once.
 type tokens struct {
 	Tokens   []token
 	Services []agentconfig.ConsulService

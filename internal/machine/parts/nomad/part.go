@@ -119,8 +119,8 @@ func identity(audience string) []agentconfig.NomadWorkloadIdentity {
 	return []agentconfig.NomadWorkloadIdentity{{Audience: []string{audience}, TTL: agentconfig.Duration(time.Hour)}}
 }
 
-// vaultIdentity is what tasks log in to Vault with. Its claim names the job in a way that no other job shares, whatever its
-// namespace.
+// vaultIdentity is the identity that tasks log in to Vault with. Its extra claim names the job uniquely: IDs of jobs are unique
+// in their namespace only.
 func vaultIdentity() []agentconfig.NomadWorkloadIdentity {
 	identities := identity("vault.io")
 	identities[0].ExtraClaims = []map[string]string{{names.JobClaim: "${job.region}:${job.namespace}:${job.id}"}}

@@ -114,7 +114,7 @@ func chroot() map[string]string {
 		"/etc/passwd":         "/etc/passwd",
 		"/etc/ssl/certs":      "/etc/ssl/certs",
 		"/usr/share/zoneinfo": "/usr/share/zoneinfo",
-		names.CAFile:          names.CAFile, // whoever talks to the platform has to trust it
+		names.CAFile:          names.CAFile, // tasks that talk to the platform have to trust it
 
 		"/usr/share/ca-certificates":                       "/usr/share/ca-certificates", // where the links in /etc/ssl/certs lead
 		"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2":   "/lib64/ld-linux-x86-64.so.2",

@@ -30,7 +30,7 @@ var certificate = machine.Certificate{
 	Names: func(machine.Cluster) []string { return names.VaultNames() },
 }
 
-// registrationToken is what the machine's Consul agent announces Vault with.
+// registrationToken is the token that the machine's Consul agent announces Vault with.
 var registrationToken = machine.Token{
 	Name: "registration", Why: "The token with which its Consul agent announces Vault",
 }
@@ -99,12 +99,13 @@ func server(c machine.Cluster, m machine.Machine) agentconfig.Vault {
 			Address:        names.Host(machine.AnyAddress, names.VaultPort),
 			ClusterAddress: names.Host(private, names.VaultPeerPort),
 			TLSCertFile:    names.VaultBundle, TLSKeyFile: names.VaultBundle, TLSMinVersion: "tls12",
-			// Nobody logs in by certificate; asked for one, browsers would bother people.
+			// There is no login by certificate, and a browser that is asked for one bothers people.
 			TLSDisableClientCerts: true,
 		}}},
 		Storage: []agentconfig.VaultStorage{{Raft: raft}},
-		// Five wrong logins would lock the AppRole of a whole pool for a quarter of an hour, whoever made them: machines that ask
-		// before their SecretID exists, or anybody who knows the pool's name. A SecretID cannot be guessed.
+		// Vault locks an AppRole for a quarter of an hour after five wrong logins, and all machines of a pool share one. Machines
+		// that log in before their SecretID exists would lock it, and so could anybody who knows the pool's name. A SecretID
+		// cannot be guessed, so nothing is lost.
 		UserLockout: []map[string]agentconfig.VaultUserLockout{{"approle": {DisableLockout: true}}},
 		Telemetry: []agentconfig.VaultTelemetry{{
 			PrometheusRetentionTime: agentconfig.Duration(time.Hour), DisableHostname: true,
