@@ -52,19 +52,7 @@ func (parts Parts) check(c Cluster, m Machine) error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 
-	for _, field := range []field{
-		{"Cluster.Datacenter", c.Datacenter},
-		{"Cluster.Region", c.Region},
-		{"Cluster.CA", c.CA},
-		{"Cluster.Packages.Consul", c.Packages.Consul},
-		{"Cluster.Packages.Nomad", c.Packages.Nomad},
-		{"Cluster.Packages.Vault", c.Packages.Vault},
-		{"Cluster.Packages.ConsulTemplate", c.Packages.ConsulTemplate},
-		{"Machine.Name", m.Name},
-		{"Machine.Pool", m.Pool},
-		{"Machine.RoleID", m.RoleID},
-		{"Machine.SecretID", m.SecretID},
-	} {
+	for _, field := range append(needed(c, m), field{"Cluster.CA", c.CA}) {
 		if strings.TrimSpace(field.value) == "" {
 			problem("%s is empty: every machine needs it", field.name)
 		}

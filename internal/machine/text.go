@@ -14,22 +14,28 @@ import (
 // field is a text of a machine, by the name that it has in this package.
 type field struct{ name, value string }
 
-// texts are what the files of a machine are made of, but for the certificates and keys, which have lines.
-func texts(c Cluster, m Machine) []field {
-	all := []field{
+// needed are the texts that no machine can do without, but for the root's certificate, which has lines.
+func needed(c Cluster, m Machine) []field {
+	return []field{
 		{"Cluster.Datacenter", c.Datacenter},
 		{"Cluster.Region", c.Region},
-		{"Cluster.Packages.Repository", c.Packages.Repository},
 		{"Cluster.Packages.Consul", c.Packages.Consul},
 		{"Cluster.Packages.Nomad", c.Packages.Nomad},
 		{"Cluster.Packages.Vault", c.Packages.Vault},
 		{"Cluster.Packages.ConsulTemplate", c.Packages.ConsulTemplate},
 		{"Machine.Name", m.Name},
 		{"Machine.Pool", m.Pool},
-		{"Machine.NodePool", m.NodePool},
 		{"Machine.RoleID", m.RoleID},
 		{"Machine.SecretID", m.SecretID},
 	}
+}
+
+// texts are what the files of a machine are made of, but for the certificates and keys, which have lines.
+func texts(c Cluster, m Machine) []field {
+	all := append(needed(c, m),
+		field{"Cluster.Packages.Repository", c.Packages.Repository},
+		field{"Machine.NodePool", m.NodePool},
+	)
 	for _, role := range slices.Sorted(maps.Keys(c.Servers)) {
 		for i, peer := range c.Servers[role] {
 			all = append(all, field{fmt.Sprintf("Cluster.Servers[%q][%d].Name", role, i), peer.Name})
