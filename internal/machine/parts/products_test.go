@@ -244,8 +244,10 @@ func TestNftAcceptsTwice(t *testing.T) {
 	onDisk(t, func(t *testing.T, root string, _ kind) {
 		rules := root + "/etc/hashistack/metadata.nft"
 		output, err := run(t, "unshare", "--user", "--map-root-user", "--net", "sh", "-c",
-			"nft --file "+rules+" && nft --file "+rules+" && nft list table ip hashistack")
+			"nft --file "+rules+" && nft --file "+rules+" && nft list table inet hashistack")
 		require.NoError(t, err, output)
-		assert.Equal(t, 1, strings.Count(output, "169.254.169.254 meta skuid != 0"), output)
+		for _, address := range []string{"169.254.169.254", "fe80::a9fe:a9fe"} {
+			assert.Equal(t, 2, strings.Count(output, "daddr "+address+" reject"), "for the machine itself and for what it forwards: %s", output)
+		}
 	})
 }

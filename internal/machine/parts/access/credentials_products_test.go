@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"text/template"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -79,14 +80,19 @@ func TestCredentialsOfARealVault(t *testing.T) {
 
 // With the token and the policy of the machine's agent, the state of its credentials is in Consul's catalog.
 func TestConsulShowsCredentials(t *testing.T) {
-	rules, err := os.ReadFile("../consul/policies/consul/agent.hcl")
+	policy, err := template.New("agent.hcl").Delims("[[", "]]").Funcs(template.FuncMap{
+		"pool":      func() string { return "client" },
+		"announced": func() []machine.Announcement { return Part.Announces },
+	}).ParseFiles("../consul/policies/consul/agent.hcl")
 	require.NoError(t, err)
+	var rules strings.Builder
+	require.NoError(t, policy.Execute(&rules, nil))
 	s, h := machinetest.StartConsul(t), newHolder(t)
 	h.certificate(t, "consul", 99)
 	_, _ = h.check(t)
 
 	service := credentials(machine.Machine{Pool: "client"})
-	service.Token = s.Token(t, "agent-client", strings.ReplaceAll(string(rules), "[[ pool ]]", "client"))
+	service.Token = s.Token(t, "agent-client", rules.String())
 	service.Checks[0].Args[0], service.Checks[0].Interval = h.script, 0
 	encoded, err := json.Marshal(map[string]any{"services": []any{service}})
 	require.NoError(t, err)
