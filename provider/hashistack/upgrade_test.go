@@ -102,6 +102,21 @@ func TestUpgradeChangesNothing(t *testing.T) {
 				assert.False(t, diff.HasChanges, "%v", diff.DetailedDiff)
 				assert.Empty(t, diff.DetailedDiff)
 			}
+			// Pulumi asks with the old inputs, beside what it does not know, when a machine is deleted before its replacement: is
+			// this one replaced as well?
+			dependent, err := u.Server.Diff(p.DiffRequest{
+				ID: "r", Urn: u.URN, State: u.before.Outputs.Map, OldInputs: u.before.Inputs.Map, Inputs: u.before.Inputs.Map,
+			})
+			require.NoError(t, err)
+			assert.False(t, dependent.HasChanges, "%v", dependent.DetailedDiff)
+			if _, machine := u.before.Inputs.Map.GetOk("machineId"); machine {
+				dependent, err = u.Server.Diff(p.DiffRequest{
+					ID: "r", Urn: u.URN, State: u.before.Outputs.Map, OldInputs: u.before.Inputs.Map,
+					Inputs: u.before.Inputs.Map.Set("machineId", property.New(property.Computed)),
+				})
+				require.NoError(t, err)
+				assert.True(t, dependent.HasChanges, "another machine")
+			}
 			// A real change is still one.
 			diff, err := u.Server.Diff(p.DiffRequest{
 				ID: "r", Urn: u.URN, State: u.before.Outputs.Map, OldInputs: u.before.Inputs.Map, Inputs: checked.Inputs.Set("timeout", property.New("1s")),

@@ -16,7 +16,7 @@ import (
 // Reshape gives inputs or a state the shape of today. It returns what has that shape already, or is empty, as it is.
 type Reshape func(property.Map) property.Map
 
-// Resource is resource, which is never shown an old shape. New inputs are left alone: they come from today's SDK.
+// Resource is resource, which is never shown an old shape.
 func Resource(resource infer.InferredResource, reshape Reshape) infer.InferredResource {
 	return migrating{resource, reshape}
 }
@@ -32,8 +32,10 @@ func (m migrating) Check(ctx context.Context, req p.CheckRequest) (p.CheckRespon
 	return m.InferredResource.Check(ctx, req)
 }
 
+// Diff is given the old inputs as new ones too: when a resource that this one depends on is deleted before its replacement,
+// Pulumi asks whether this one must be replaced with it.
 func (m migrating) Diff(ctx context.Context, req p.DiffRequest) (p.DiffResponse, error) {
-	req.State, req.OldInputs = m.reshape(req.State), m.reshape(req.OldInputs)
+	req.State, req.OldInputs, req.Inputs = m.reshape(req.State), m.reshape(req.OldInputs), m.reshape(req.Inputs)
 	return m.InferredResource.Diff(ctx, req)
 }
 
