@@ -10,7 +10,7 @@ import (
 // FuzzSources reads any file of apt's sources, in both formats. Each part of a source is one word.
 func FuzzSources(f *testing.F) {
 	for _, text := range []string{
-		"deb http://deb.debian.org/debian bookworm main contrib\n", "deb [signed-by=/a arch=amd64] http://a.example x main # comment",
+		"deb http://mirror.example/debian bookworm main contrib\n", "deb [signed-by=/a arch=amd64] http://a.example x main # comment",
 		"deb [", "deb [] http://a x y", "Types: deb\nURIs: http://a http://b\nSuites: x x-updates\nComponents: main\nSigned-By: /k\n",
 		"Types: deb\nEnabled: no", " continued", "\n\n\n", ":", "Types:\n deb\nURIs:\n a\nSuites:\n b",
 	} {
