@@ -56,12 +56,15 @@ func (parts Parts) contents(c Cluster, m Machine) (all Contents, from map[string
 // Files are all files of a machine's user-data. Their order is part of the user-data, and another user-data is another
 // machine: a change of the order replaces every machine of every stack.
 func (parts Parts) Files(c Cluster, m Machine) ([]File, error) {
-	c, m = c.withDefaults(), m.withDefaults()
+	return parts.files(parts.contents(c.withDefaults(), m.withDefaults()))
+}
+
+// files are Files, of what all parts bring.
+func (parts Parts) files(all Contents, from map[string]string) ([]File, error) {
 	files, err := parts.rootfs()
 	if err != nil {
 		return nil, err
 	}
-	all, from := parts.contents(c, m)
 	add := func(file cloudinit.File, origin Origin) {
 		files = append(files, File{file, from[file.Path], origin})
 	}

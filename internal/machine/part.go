@@ -131,6 +131,14 @@ func (c Contents) Tokens() []Token { return c.tokens }
 // FromAll is a value of a Config, or the data of a Template, that needs what all parts of the machine bring.
 type FromAll func(Contents) any
 
+// Changed is a configuration with what other parts change in it, in their order.
+func Changed[T any](config T, changes []func(*T)) T {
+	for _, change := range changes {
+		change(&config)
+	}
+	return config
+}
+
 // Config is a configuration, written as JSON for its owner alone: it may hold credentials.
 type Config struct {
 	Path  string

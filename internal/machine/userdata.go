@@ -27,11 +27,11 @@ func (parts Parts) CloudConfig(c Cluster, m Machine) (cloudinit.Config, error) {
 	if err := parts.check(c, m); err != nil {
 		return cloudinit.Config{}, err
 	}
-	files, err := parts.Files(c, m)
+	all, from := parts.contents(c, m)
+	files, err := parts.files(all, from)
 	if err != nil {
 		return cloudinit.Config{}, err
 	}
-	all, _ := parts.contents(c, m)
 	no := false
 	config := cloudinit.Config{
 		Hostname: m.Name,

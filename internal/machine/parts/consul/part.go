@@ -51,13 +51,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 	return machine.Contents{
 		Packages: []cloudinit.Package{{Name: "consul", Version: c.Packages.Consul}},
 		Configs: []machine.Config{{Path: names.ConsulDir + "agent.json", Owner: "consul",
-			Value: machine.FromAll(func(all machine.Contents) any {
-				config := agent(c, m)
-				for _, change := range all.Consul {
-					change(&config)
-				}
-				return config
-			})}},
+			Value: machine.FromAll(func(all machine.Contents) any { return machine.Changed(agent(c, m), all.Consul) })}},
 		Templates: []machine.Template{
 			bundle.Template(c, m),
 			{

@@ -44,27 +44,29 @@ func Owner(m machine.Machine) string {
 	return "nomad"
 }
 
+// certificate is the one that the machine's agent presents.
+func certificate(m machine.Machine) machine.Certificate {
+	if m.Has(machine.RoleNomadServer) {
+		return ServerCertificate
+	}
+	return ClientCertificate
+}
+
 func on(c machine.Cluster, m machine.Machine) machine.Contents {
-	certificate, token := ClientCertificate, ClientToken
+	token := ClientToken
 	// Nomad reads its Consul token at its start only. Allocations go on running meanwhile; of servers, most must.
 	restart := "restart"
 	if m.Has(machine.RoleNomadServer) {
-		certificate, token, restart = ServerCertificate, ServerToken, "restart-in-turn"
+		token, restart = ServerToken, "restart-in-turn"
 	}
 	bundle := access.Bundle{
-		Name: "nomad-certificate", Certificate: certificate,
+		Name: "nomad-certificate", Certificate: certificate(m),
 		Destination: names.NomadBundle, Owner: Owner(m), Command: Reload(),
 	}
 	return machine.Contents{
 		Packages: []cloudinit.Package{{Name: "nomad", Version: c.Packages.Nomad}},
 		Configs: []machine.Config{{Path: names.NomadDir + "agent.json", Owner: "nomad",
-			Value: machine.FromAll(func(all machine.Contents) any {
-				config := agent(c, m)
-				for _, change := range all.Nomad {
-					change(&config)
-				}
-				return config
-			})}},
+			Value: machine.FromAll(func(all machine.Contents) any { return machine.Changed(agent(c, m), all.Nomad) })}},
 		Templates: []machine.Template{
 			bundle.Template(c, m),
 			{
@@ -135,17 +137,13 @@ func Join(addresses []string) []agentconfig.NomadServerJoin {
 // Service announces the agent through Consul's: Nomad itself would register a check of its API that does not verify the
 // certificate. It is registered with a token of Nomad's own.
 func Service(c machine.Cluster, m machine.Machine, name, kind string, token machine.Token) agentconfig.ConsulService {
-	certificate := ClientCertificate
-	if m.Has(machine.RoleNomadServer) {
-		certificate = ServerCertificate
-	}
 	return agentconfig.ConsulService{
 		Name: name, ID: name, Address: m.Private.String(), Port: names.NomadPort,
 		Token: access.TokenInJSON(token, m),
 		Checks: []agentconfig.ConsulCheck{{
 			ID: name + "-health", Name: "Nomad's " + kind + " is healthy",
 			HTTP:          fmt.Sprintf("%s/v1/agent/health?type=%s", names.HTTPS("127.0.0.1", names.NomadPort), kind),
-			TLSServerName: certificate.Names(c)[0],
+			TLSServerName: certificate(m).Names(c)[0],
 			Interval:      agentconfig.Duration(5 * time.Second),
 			Timeout:       agentconfig.Duration(3 * time.Second),
 		}},
