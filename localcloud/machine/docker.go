@@ -201,14 +201,13 @@ func (d *Docker) restartRebooting(ctx context.Context) {
 			Filters: died, Since: fmt.Sprintf("%d.%09d", now.Unix(), now.Nanosecond()),
 		})
 
-		// Guests that rebooted before that.
-		missed := mine.Clone()
-		missed.Add("exited", strconv.Itoa(rebooted))
-		stopped, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: missed})
+		// Guests that rebooted before that. All are looked at, not those that the list calls exited: the list is told of an
+		// exit a moment after the event, and a machine between the two would be missed by both.
+		all, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
 		if err != nil {
 			d.log.Warn("look for machines that rebooted", "error", err)
 		}
-		for _, c := range stopped {
+		for _, c := range all {
 			d.startAgain(ctx, c.ID)
 		}
 
