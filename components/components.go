@@ -67,24 +67,6 @@ func withToken(cluster hashistack.ClusterArgs, token pulumi.StringOutput) hashis
 	return cluster
 }
 
-// machineIDs are the cloud's IDs of the machines. A machine that replaces another has its name, and an ID of its own.
-func machineIDs(machines []Machine) pulumi.StringArray {
-	all := pulumi.StringArray{}
-	for _, m := range machines {
-		all = append(all, m.Server.ID().ToStringOutput())
-	}
-	return all
-}
-
-// servers are what to wait for before talking to any of the machines.
-func servers(machines []Machine) []pulumi.Resource {
-	all := make([]pulumi.Resource, 0, len(machines))
-	for _, m := range machines {
-		all = append(all, m.Server)
-	}
-	return all
-}
-
 // numeric turns Pulumi's ID of a Hetzner Cloud resource into the number that other resources refer to it by.
 func numeric(id pulumi.IDOutput) pulumi.IntOutput {
 	return id.ApplyT(func(id pulumi.ID) (int, error) {

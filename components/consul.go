@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"hashistack/components/policies"
-	"hashistack/internal/machine/parts"
+	"hashistack/internal/machine"
 	"hashistack/internal/names"
 	"hashistack/sdks/hashistack"
 )
@@ -71,7 +71,6 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 	}
 	bootstrap, err := hashistack.NewConsulBootstrap(ctx, name, &hashistack.ConsulBootstrapArgs{
 		Cluster:         clusterOf(args.Machines, names.ConsulPort, args.Trust.Bundle),
-		MachineIds:      machineIDs(args.Machines),
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(c, after(gossip.shared))...)
@@ -171,29 +170,33 @@ func (c *Consul) secretOf(ctx *pulumi.Context, token *consul.AclToken, v *Vault)
 
 // machineRoles declares what machines may ask the engine for: the tokens of their parts.
 func (c *Consul) machineRoles(ctx *pulumi.Context, args *ConsulArgs) error {
-	declared := map[string]bool{} // most are the same for every pool
+	declared := map[string]bool{} // most are the same for every machine
 	for _, pool := range args.Pools {
-		// A role exists for every token of the platform, whether or not a pool's machines have its part: a pool that gets the
-		// part later needs no role first.
-		tokens, err := parts.All().Tokens(pool.Name)
-		if err != nil {
-			return err
-		}
-		for _, token := range tokens {
-			if declared[token.Role] {
-				continue
-			}
-			declared[token.Role] = true
-			policy, err := c.policy(ctx, token.Role, token.Policy)
+		for _, m := range pool.Machines {
+			tokens, err := pool.tokens(m)
 			if err != nil {
 				return err
 			}
-			if err := c.role(ctx, args.Vault, token.Role, token.Role, args.TokenTTL, args.TokenMaxTTL, policy); err != nil {
-				return err
+			for _, token := range tokens {
+				if declared[token.Role] {
+					continue
+				}
+				declared[token.Role] = true
+				if err := c.machineRole(ctx, args, token); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func (c *Consul) machineRole(ctx *pulumi.Context, args *ConsulArgs, token machine.MachineToken) error {
+	policy, err := c.policy(ctx, token.Role, token.Policy)
+	if err != nil {
+		return err
+	}
+	return c.role(ctx, args.Vault, token.Role, token.Role, args.TokenTTL, args.TokenMaxTTL, policy)
 }
 
 // policy declares an ACL policy.

@@ -25,22 +25,13 @@ const (
 	consulRole   = "vault:consul/secretBackendRole:SecretBackendRole"
 )
 
-// serverIDs are the identities of the machines with the clusters' servers: new ones are waited for.
-func serverIDs(t *testing.T, p *platform) (ids []any) {
-	t.Helper()
-	for _, m := range serverMachines {
-		ids = append(ids, p.One(t, "hcloud:index/server:Server", m.name).ID)
-	}
-	return ids
-}
-
 func TestConsulBootstrap(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.consulGossip = 3 })
 	assertGossipKey(t, p, "consul", 3, 8501)
 	bootstrap := p.One(t, "hashistack:index:ConsulBootstrap", "consul")
 	assertSecret(t, bootstrap, "bootstrapSecret", bootstrapUUID)
 	assertCluster(t, bootstrap, "cluster", 8501, "")
-	assertInputs(t, bootstrap, want{"machineIds": serverIDs(t, p), "expectedVoters": len(serverMachines)})
+	assertInputs(t, bootstrap, want{"expectedVoters": len(serverMachines)})
 	// No agent joins another without the key.
 	assert.Contains(t, p.dependencies(bootstrap), "vault:kv/secretV2:SecretV2 gossip/consul")
 
@@ -124,8 +115,8 @@ func TestConsulEngineGeneration(t *testing.T) {
 func tokenPolicies(t *testing.T) map[string]string {
 	t.Helper()
 	rules := map[string]string{}
-	for _, pool := range []string{"server", "client"} {
-		tokens, err := parts.All().Tokens(pool)
+	for _, m := range allMachines {
+		tokens, err := parts.All().Tokens(testCluster(), described(t, m))
 		require.NoError(t, err)
 		for _, token := range tokens {
 			rules[token.Role] = token.Policy
@@ -149,7 +140,7 @@ func TestConsulRoles(t *testing.T) {
 	for name := range tokenPolicies(t) {
 		roles[name] = role{name, 7 * hour, 500 * hour}
 	}
-	assert.Subset(t, slices.Collect(maps.Keys(roles)), []string{"dns", "agent-server", "agent-client", "nomad-server"})
+	assert.Subset(t, slices.Collect(maps.Keys(roles)), []string{"dns", "agent-server-1", "agent-client-2", "nomad-server"})
 	assert.Len(t, p.All(consulRole), len(roles))
 	for name, role := range roles {
 		assertInputs(t, p.One(t, consulRole, "consul-"+name), want{
@@ -172,8 +163,9 @@ func TestConsulPolicies(t *testing.T) {
 		assert.Equal(t, name, p.One(t, consulPolicy, name).Input("name"))
 	}
 	assert.Len(t, p.All(consulPolicy), len(rulesOf))
-	// An agent may speak for the machines of its own pool only.
-	rules := p.One(t, consulPolicy, "agent-client").Input("rules")
-	assert.Contains(t, rules, `node_prefix "client-"`)
-	assert.NotContains(t, rules, "server")
+	// An agent may speak for its own machine only.
+	rules := p.One(t, consulPolicy, "agent-client-1").Input("rules")
+	assert.Contains(t, rules, `node "client-1"`)
+	assert.NotContains(t, rules, "node_prefix")
+	assert.NotContains(t, rules, "client-2")
 }

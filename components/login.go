@@ -8,7 +8,6 @@ import (
 	"github.com/pulumi/pulumi-vault/sdk/v6/go/vault/approle"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"hashistack/internal/machine/parts"
 	"hashistack/internal/names"
 )
 
@@ -24,8 +23,8 @@ type MachineLoginArgs struct {
 	TTL, MaxTTL time.Duration
 }
 
-// MachineLogin is the machines' way into Vault: an AppRole per pool with the policies of the pool's roles, and for each
-// machine the SecretID that its user-data carries, good from that machine's private address only.
+// MachineLogin is the machines' way into Vault: for each an AppRole with a policy of its own, and the SecretID that its user-data
+// carries. Both the SecretID and the tokens that it yields are good from that machine's private address only.
 type MachineLogin struct {
 	pulumi.ResourceState
 }
@@ -46,52 +45,48 @@ func NewMachineLogin(ctx *pulumi.Context, name string, args *MachineLoginArgs, o
 		return nil, fmt.Errorf("enable AppRole: %w", err)
 	}
 	for _, pool := range args.Pools {
-		if err := l.pool(ctx, args, backend, pool); err != nil {
-			return nil, err
+		for _, m := range pool.Machines {
+			if err := l.machine(ctx, args, backend, pool, m); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return l, ctx.RegisterResourceOutputs(l, pulumi.Map{})
 }
 
-func (l *MachineLogin) pool(ctx *pulumi.Context, args *MachineLoginArgs, backend *vault.AuthBackend, pool *MachinePool) error {
+// machine declares the login of one machine.
+func (l *MachineLogin) machine(
+	ctx *pulumi.Context, args *MachineLoginArgs, backend *vault.AuthBackend, pool *MachinePool, m PoolMachine,
+) error {
 	v := args.Vault
-	text, err := parts.Of(pool.Roles).VaultPolicy(pool.Name)
+	name := pulumi.String("machine-" + m.Name)
+	policy, err := vault.NewPolicy(ctx, "machine-"+m.Name, &vault.PolicyArgs{Name: name, Policy: pool.vaultPolicy(m)}, v.inside(l)...)
 	if err != nil {
-		return fmt.Errorf("policy of pool %s: %w", pool.Name, err)
+		return fmt.Errorf("write policy of %s: %w", m.Name, err)
 	}
-	policy, err := vault.NewPolicy(ctx, "machine-"+pool.Name, &vault.PolicyArgs{
-		Name:   pulumi.String("machine-" + pool.Name),
-		Policy: pulumi.String(text),
-	}, v.inside(l)...)
-	if err != nil {
-		return fmt.Errorf("write policy of pool %s: %w", pool.Name, err)
-	}
-	cidrs := pulumi.StringArray{}
-	for _, m := range pool.Machines {
-		cidrs = append(cidrs, pulumi.String(m.Private.String()+"/32"))
-	}
-	role, err := approle.NewAuthBackendRole(ctx, pool.Name, &approle.AuthBackendRoleArgs{
+	own := pulumi.StringArray{pulumi.String(m.Private.String() + "/32")}
+	role, err := approle.NewAuthBackendRole(ctx, m.Name, &approle.AuthBackendRoleArgs{
 		Backend:         pulumi.String(names.AppRole),
-		RoleName:        pulumi.String(pool.Name),
-		RoleId:          pulumi.String(pool.Name),
-		TokenPolicies:   pulumi.StringArray{pulumi.String("machine-" + pool.Name)},
+		RoleName:        pulumi.String(m.Name),
+		RoleId:          pulumi.String(m.Name),
+		TokenPolicies:   pulumi.StringArray{name},
 		TokenTtl:        pulumi.Int(seconds(args.TTL)),
 		TokenMaxTtl:     pulumi.Int(seconds(args.MaxTTL)),
-		TokenBoundCidrs: cidrs,
+		TokenBoundCidrs: own,
 	}, v.inside(l, after(backend, policy))...)
 	if err != nil {
-		return fmt.Errorf("create AppRole of pool %s: %w", pool.Name, err)
+		return fmt.Errorf("create AppRole of %s: %w", m.Name, err)
 	}
-	for _, m := range pool.Machines {
-		_, err := approle.NewAuthBackendRoleSecretId(ctx, m.Name, &approle.AuthBackendRoleSecretIdArgs{
-			Backend:   pulumi.String(names.AppRole),
-			RoleName:  pulumi.String(pool.Name),
-			SecretId:  m.SecretID,
-			CidrLists: pulumi.StringArray{pulumi.String(m.Private.String() + "/32")},
-		}, v.inside(l, after(role))...)
-		if err != nil {
-			return fmt.Errorf("create login of %s: %w", m.Name, err)
-		}
+	// Its name differs from the machine's because it is another resource than the login of before, which was one of the pool's
+	// role: that must last until the machine is replaced.
+	_, err = approle.NewAuthBackendRoleSecretId(ctx, "machine-"+m.Name, &approle.AuthBackendRoleSecretIdArgs{
+		Backend:   pulumi.String(names.AppRole),
+		RoleName:  pulumi.String(m.Name),
+		SecretId:  m.SecretID,
+		CidrLists: own,
+	}, v.inside(l, after(role))...)
+	if err != nil {
+		return fmt.Errorf("create login of %s: %w", m.Name, err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"hashistack/internal/machine"
 	"hashistack/internal/machine/parts"
 	"hashistack/internal/names"
 )
@@ -18,29 +17,21 @@ func TestMachineLogin(t *testing.T) {
 		"type": "approle", "path": names.AppRole, "tune": map[string]any{"maxLeaseTtl": "48h0m0s"},
 	})
 	assert.Len(t, p.All(secretIDs), len(allMachines))
-	for pool, c := range map[string]struct {
-		machines []testMachine
-		roles    []machine.Role
-	}{"server": {serverMachines, serverRoles}, "client": {clientMachines, clientRoles}} {
-		rules, err := parts.Of(c.roles).VaultPolicy(pool)
+	for _, m := range allMachines {
+		of := described(t, m)
+		rules, err := parts.Of(of.Roles).VaultPolicy(testCluster(), of)
 		require.NoError(t, err)
-		assertInputs(t, p.One(t, "vault:index/policy:Policy", "machine-"+pool), want{"name": "machine-" + pool, "policy": rules})
-
-		var addresses []string
-		for _, m := range c.machines {
-			addresses = append(addresses, m.private+"/32")
-			login := p.One(t, secretIDs, m.name)
-			assertSecret(t, login, "secretId", m.secretID)
-			assertInputs(t, login, want{
-				"backend": names.AppRole, "roleName": pool,
-				"cidrLists": list(m.private + "/32"), // nobody else's user-data opens anything
-			})
-		}
-		assertInputs(t, p.One(t, "vault:appRole/authBackendRole:AuthBackendRole", pool), want{
-			"backend": names.AppRole, "roleName": pool,
-			"roleId":          pool, // as the machines' user-data says
-			"tokenPolicies":   list("machine-" + pool),
-			"tokenBoundCidrs": list(addresses...),
+		assertInputs(t, p.One(t, "vault:index/policy:Policy", "machine-"+m.name), want{"name": "machine-" + m.name, "policy": rules})
+		// Neither the login nor what comes of it opens anything elsewhere.
+		own := list(m.private + "/32")
+		login := p.One(t, secretIDs, "machine-"+m.name)
+		assertSecret(t, login, "secretId", m.secretID)
+		assertInputs(t, login, want{"backend": names.AppRole, "roleName": m.name, "cidrLists": own})
+		assertInputs(t, p.One(t, "vault:appRole/authBackendRole:AuthBackendRole", m.name), want{
+			"backend": names.AppRole, "roleName": m.name,
+			"roleId":          m.name, // as the machine's user-data says
+			"tokenPolicies":   list("machine-" + m.name),
+			"tokenBoundCidrs": own,
 			"tokenTtl":        5 * 3600,
 			"tokenMaxTtl":     48 * 3600,
 			"tokenPeriod":     nil, // no login lives for ever

@@ -67,7 +67,6 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 	}
 	bootstrap, err := hashistack.NewNomadBootstrap(ctx, name, &hashistack.NomadBootstrapArgs{
 		Cluster:         clusterOf(args.Machines, names.NomadPort, args.Trust.Bundle),
-		MachineIds:      machineIDs(args.Machines),
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
 	}, args.Site.inside(n, after(gossip.shared, args.Consul))...)

@@ -93,6 +93,7 @@ func outputs() map[string]resource.PropertyMap {
 		"consul:index/getAclTokenSecretId:getAclTokenSecretId":  {"secretId": text(consulEngine)},
 		"nomad:index/aclToken:AclToken":                         {"secretId": text(nomadEngine)},
 		"vault:jwt/authBackend:AuthBackend":                     {"accessor": text(jwtAccessor)},
+		"hashistack:index:isVaultInitialised":                   {"initialised": resource.NewProperty(false)},
 		"hashistack:index:VaultInit": {
 			"rootToken":  text(vaultToken),
 			"unsealKeys": resource.NewProperty([]resource.PropertyValue{text(unsealKey)}),
@@ -121,6 +122,7 @@ type platform struct {
 	trust   *Trust
 	network *Network
 	pools   []*MachinePool
+	gate    *Gate
 	vault   *Vault
 	consul  *Consul
 	nomad   *Nomad
@@ -177,30 +179,24 @@ func (p *platform) declareGround(ctx *pulumi.Context) (err error) {
 }
 
 func (p *platform) declare(ctx *pulumi.Context) error {
-	if err := p.declareGround(ctx); err != nil {
+	if err := p.declareMachines(ctx); err != nil {
 		return err
 	}
-	server, err := NewMachinePool(ctx, p.pool("server", serverMachines, serverRoles))
-	if err != nil {
-		return err
-	}
-	client, err := NewMachinePool(ctx, p.pool("client", clientMachines, clientRoles))
-	if err != nil {
-		return err
-	}
-	p.pools = []*MachinePool{server, client}
 	site := p.network.Site()
 	servers := With(p.pools, machine.RoleVault)
+	var err error
 	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site}); err != nil {
 		return err
 	}
-	if _, err = NewPKI(ctx, "pki", &PKIArgs{
+	pki, err := NewPKI(ctx, "pki", &PKIArgs{
 		Vault: p.vault, Trust: p.trust, Datacenter: "fsn1", Region: "global",
 		Lifetime: 3 * time.Hour, Generation: p.generations.intermediates,
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	if _, err = NewMachineLogin(ctx, "approle", &MachineLoginArgs{Vault: p.vault, Pools: p.pools, TTL: 5 * time.Hour, MaxTTL: 48 * time.Hour}); err != nil {
+	logins, err := NewMachineLogin(ctx, "approle", &MachineLoginArgs{Vault: p.vault, Pools: p.pools, TTL: 5 * time.Hour, MaxTTL: 48 * time.Hour})
+	if err != nil {
 		return err
 	}
 	if p.consul, err = NewConsul(ctx, "consul", &ConsulArgs{
@@ -222,11 +218,52 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad); err != nil {
+		return err
+	}
 	_, err = NewFleet(ctx, "fleet", &FleetArgs{
 		Patience: 5 * time.Minute,
 		Pools:    p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
 	})
 	return err
+}
+
+// declareMachines declares the platform up to its machines.
+func (p *platform) declareMachines(ctx *pulumi.Context) error {
+	if err := p.declareGround(ctx); err != nil {
+		return err
+	}
+	for _, args := range []*MachinePoolArgs{p.pool("server", serverMachines, serverRoles), p.pool("client", clientMachines, clientRoles)} {
+		pool, err := NewMachinePool(ctx, args)
+		if err != nil {
+			return err
+		}
+		p.pools = append(p.pools, pool)
+	}
+	return p.boot(ctx)
+}
+
+// boot declares the machines behind their gate.
+func (p *platform) boot(ctx *pulumi.Context) error {
+	p.gate = NewGate(ctx, &GateArgs{Pools: p.pools, Trust: p.trust})
+	for _, pool := range p.pools {
+		if err := pool.Boot(ctx, p.gate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// described is a machine as its parts see it.
+func described(t *testing.T, m testMachine) machine.Machine {
+	t.Helper()
+	pool, roles := "client", clientRoles
+	if slices.Contains(serverMachines, m) {
+		pool, roles = "server", serverRoles
+	}
+	return machine.Machine{
+		Name: m.name, Pool: pool, Roles: roles, Private: netip.MustParseAddr(m.private), Public: netip.MustParseAddr(m.public),
+	}
 }
 
 func testNetwork() NetworkArgs {

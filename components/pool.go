@@ -38,13 +38,17 @@ type MachinePoolArgs struct {
 //
 // Public addresses are resources of their own and private ones are fixed, so that a machine can be replaced without
 // any certificate, peer list or provider noticing. All machines are created at once: what they need of each other they
-// find by themselves.
+// find by themselves. Boot creates them; all else about them is known before.
 type MachinePool struct {
 	pulumi.ResourceState
 
 	Name     string
 	Roles    []machine.Role
 	Machines []PoolMachine
+
+	args     *MachinePoolArgs
+	group    *hcloud.PlacementGroup
+	firewall *hcloud.Firewall
 }
 
 // PoolMachine is a machine with its way into Vault.
@@ -52,6 +56,8 @@ type PoolMachine struct {
 	Machine
 	Private  netip.Addr
 	SecretID pulumi.StringOutput // chosen beforehand, so that the machine need not wait for Vault to exist
+
+	address *hcloud.PrimaryIp
 }
 
 // Has tells whether the pool's machines have a role.
@@ -71,14 +77,15 @@ func With(pools []*MachinePool, role machine.Role) []Machine {
 	return machines
 }
 
-// NewMachinePool declares a pool of machines.
+// NewMachinePool declares a pool with the addresses and logins of its machines.
 func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.ResourceOption) (*MachinePool, error) {
-	p := &MachinePool{Name: args.Name, Roles: args.Roles}
+	p := &MachinePool{Name: args.Name, Roles: args.Roles, args: args}
+	var err error
 	if err := ctx.RegisterComponentResource(MachinePoolType, args.Name, p, opts...); err != nil {
 		return nil, fmt.Errorf("register pool %s: %w", args.Name, err)
 	}
 	// Spread: no two machines of the pool on the same host, so that one broken host costs a quorum one voter.
-	group, err := hcloud.NewPlacementGroup(ctx, args.Name, &hcloud.PlacementGroupArgs{
+	p.group, err = hcloud.NewPlacementGroup(ctx, args.Name, &hcloud.PlacementGroupArgs{
 		Name:   pulumi.String(args.Name),
 		Type:   pulumi.String("spread"),
 		Labels: pulumi.ToStringMap(args.Labels),
@@ -86,13 +93,13 @@ func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.R
 	if err != nil {
 		return nil, fmt.Errorf("create placement group of pool %s: %w", args.Name, err)
 	}
-	firewall, err := newFirewall(ctx, args, p)
+	p.firewall, err = newFirewall(ctx, args, p)
 	if err != nil {
 		return nil, fmt.Errorf("create firewall of pool %s: %w", args.Name, err)
 	}
 	addresses := pulumi.StringMap{}
 	for _, peer := range args.Machines {
-		m, err := newMachine(ctx, args, peer, group, firewall, p)
+		m, err := p.newMachine(ctx, peer)
 		if err != nil {
 			return nil, err
 		}
@@ -102,92 +109,127 @@ func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.R
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"addresses": addresses})
 }
 
-func newMachine(
-	ctx *pulumi.Context, args *MachinePoolArgs, peer machine.Peer,
-	group *hcloud.PlacementGroup, firewall *hcloud.Firewall, parent pulumi.Resource,
-) (PoolMachine, error) {
+// newMachine declares what stays when the machine is replaced.
+func (p *MachinePool) newMachine(ctx *pulumi.Context, peer machine.Peer) (PoolMachine, error) {
 	m := PoolMachine{Machine: Machine{Name: peer.Name}, Private: peer.Address}
-	address, err := hcloud.NewPrimaryIp(ctx, peer.Name, &hcloud.PrimaryIpArgs{
+	var err error
+	m.address, err = hcloud.NewPrimaryIp(ctx, peer.Name, &hcloud.PrimaryIpArgs{
 		Name:         pulumi.String(peer.Name),
 		Type:         pulumi.String("ipv4"),
-		Location:     pulumi.String(args.Location),
+		Location:     pulumi.String(p.args.Location),
 		AssigneeType: pulumi.String("server"),
 		AutoDelete:   pulumi.Bool(false), // it outlives its machine
-		Labels:       pulumi.ToStringMap(args.Labels),
-	}, pulumi.Parent(parent), pulumi.DeleteBeforeReplace(true))
+		Labels:       pulumi.ToStringMap(p.args.Labels),
+	}, pulumi.Parent(p), pulumi.DeleteBeforeReplace(true))
 	if err != nil {
 		return m, fmt.Errorf("create primary IP of %s: %w", peer.Name, err)
 	}
-	m.Public = address.IpAddress
-	if m.SecretID, err = newUUID(ctx, peer.Name+"-login", parent); err != nil {
-		return m, err
+	m.Public = m.address.IpAddress
+	m.SecretID, err = newUUID(ctx, peer.Name+"-login", p)
+	return m, err
+}
+
+// Boot declares the machines, behind the gate.
+func (p *MachinePool) Boot(ctx *pulumi.Context, gate *Gate) error {
+	for i, m := range p.Machines {
+		server, err := p.boot(ctx, m, gate)
+		if err != nil {
+			return err
+		}
+		p.Machines[i].Server = server
 	}
-	userData, err := renderUserData(ctx, args, peer, m, parent)
+	return nil
+}
+
+func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, gate *Gate) (*hcloud.Server, error) {
+	userData, err := p.userData(ctx, m, gate)
 	if err != nil {
-		return m, err
+		return nil, err
 	}
-	server, err := hcloud.NewServer(ctx, peer.Name, &hcloud.ServerArgs{
-		Name:             pulumi.String(peer.Name),
+	args := p.args
+	server, err := hcloud.NewServer(ctx, m.Name, &hcloud.ServerArgs{
+		Name:             pulumi.String(m.Name),
 		ServerType:       pulumi.String(args.ServerType),
 		Image:            pulumi.String(args.Image),
 		Location:         pulumi.String(args.Location),
-		PlacementGroupId: numeric(group.ID()),
-		FirewallIds:      pulumi.IntArray{numeric(firewall.ID())},
+		PlacementGroupId: numeric(p.group.ID()),
+		FirewallIds:      pulumi.IntArray{numeric(p.firewall.ID())},
 		PublicNets: hcloud.ServerPublicNetArray{hcloud.ServerPublicNetArgs{
-			Ipv4:        numeric(address.ID()),
+			Ipv4:        numeric(m.address.ID()),
 			Ipv4Enabled: pulumi.Bool(true),
 			Ipv6Enabled: pulumi.Bool(false),
 		}},
 		Networks: hcloud.ServerNetworkTypeArray{hcloud.ServerNetworkTypeArgs{
 			NetworkId: numeric(args.Network.network.ID()),
-			Ip:        pulumi.String(peer.Address.String()),
+			Ip:        pulumi.String(m.Private.String()),
 			AliasIps:  pulumi.StringArray{}, // unset, the provider detaches and attaches the network on every update
 		}},
 		Labels:   pulumi.ToStringMap(args.Labels),
 		UserData: userData,
-	}, pulumi.Parent(parent), pulumi.DeleteBeforeReplace(true),
+	}, pulumi.Parent(p), pulumi.DeleteBeforeReplace(true),
 		after(args.Network.subnets[args.Name]), // the address is of the subnet
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m"}))
 	if err != nil {
-		return m, fmt.Errorf("create server %s: %w", peer.Name, err)
+		return nil, fmt.Errorf("create server %s: %w", m.Name, err)
 	}
-	m.Server = server
-	return m, nil
+	return server, nil
 }
 
-// renderUserData makes a machine's user-data. It is a secret because it holds the machine's login.
-func renderUserData(
-	ctx *pulumi.Context, args *MachinePoolArgs, peer machine.Peer, m PoolMachine, parent pulumi.Resource,
-) (pulumi.StringOutput, error) {
+// described is the machine as its parts see it, without what only its user-data has.
+func (p *MachinePool) described(m PoolMachine) machine.Machine {
+	return machine.Machine{
+		Name: m.Name, Pool: p.Name, Roles: p.Roles, NodePool: p.args.NodePool, Meta: p.args.Meta, Private: m.Private,
+	}
+}
+
+// reached is the machine with its public address.
+func (p *MachinePool) reached(m PoolMachine, public string) (machine.Machine, error) {
+	described := p.described(m)
+	var err error
+	if described.Public, err = netip.ParseAddr(public); err != nil {
+		return described, fmt.Errorf("public address of %s: %w", m.Name, err)
+	}
+	return described, nil
+}
+
+// vaultPolicy is what a machine may do in Vault.
+func (p *MachinePool) vaultPolicy(m PoolMachine) pulumi.StringOutput {
+	return m.Public.ApplyT(func(public string) (string, error) {
+		reached, err := p.reached(m, public)
+		if err != nil {
+			return "", err
+		}
+		return parts.Of(p.Roles).VaultPolicy(p.args.Cluster, reached)
+	}).(pulumi.StringOutput)
+}
+
+// tokens are the Consul tokens of a machine: those of all parts, whether or not the machine has them, so that a pool that gets a
+// part later needs no role first.
+func (p *MachinePool) tokens(m PoolMachine) ([]machine.MachineToken, error) {
+	return parts.All().Tokens(p.args.Cluster, p.described(m))
+}
+
+// userData makes a machine's user-data, which is known when the gate is open. It is a secret because it holds the machine's login.
+func (p *MachinePool) userData(ctx *pulumi.Context, m PoolMachine, gate *Gate) (pulumi.StringOutput, error) {
 	certificate, key := pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
-	made := parts.Of(args.Roles)
+	made, trust := parts.Of(p.Roles), p.args.Trust
 	if dnsNames := made.FirstCertificate(); dnsNames != nil {
 		var err error
-		addresses := pulumi.StringArray{pulumi.String(peer.Address.String()), m.Public}
-		if certificate, key, err = args.Trust.bootstrapListener(ctx, peer.Name, dnsNames, addresses, parent); err != nil {
+		addresses := pulumi.StringArray{pulumi.String(m.Private.String()), m.Public}
+		if certificate, key, err = trust.bootstrapListener(ctx, m.Name, dnsNames, addresses, p); err != nil {
 			return pulumi.StringOutput{}, err
 		}
 	}
-	rendered := pulumi.All(args.Trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key).ApplyT(func(known []any) (string, error) {
-		public, err := netip.ParseAddr(known[1].(string))
+	rendered := pulumi.All(trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key, gate.open).ApplyT(func(known []any) (string, error) {
+		booted, err := p.reached(m, known[1].(string))
 		if err != nil {
-			return "", fmt.Errorf("public address of %s: %w", peer.Name, err)
+			return "", err
 		}
-		cluster := args.Cluster
+		booted.RoleID, booted.SecretID = m.Name, known[2].(string)
+		booted.BootstrapCertificate, booted.BootstrapKey = known[3].(string), known[4].(string)
+		cluster := p.args.Cluster
 		cluster.CA = known[0].(string)
-		return made.UserData(cluster, machine.Machine{
-			Name:                 peer.Name,
-			Pool:                 args.Name,
-			Roles:                args.Roles,
-			NodePool:             args.NodePool,
-			Meta:                 args.Meta,
-			Private:              peer.Address,
-			Public:               public,
-			RoleID:               args.Name,
-			SecretID:             known[2].(string),
-			BootstrapCertificate: known[3].(string),
-			BootstrapKey:         known[4].(string),
-		})
+		return made.UserData(cluster, booted)
 	}).(pulumi.StringOutput)
 	return pulumi.ToSecret(rendered).(pulumi.StringOutput), nil
 }

@@ -1,7 +1,6 @@
 package components
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 
@@ -50,12 +49,9 @@ func assertUserData(t *testing.T, p *platform, root string) {
 	cluster := testCluster()
 	cluster.CA = root
 	for _, m := range allMachines {
-		expected := machine.Machine{
-			Name: m.name, Pool: "client", Roles: clientRoles, RoleID: "client", SecretID: m.secretID,
-			Private: netip.MustParseAddr(m.private), Public: netip.MustParseAddr(m.public),
-		}
+		expected := described(t, m)
+		expected.RoleID, expected.SecretID = m.name, m.secretID
 		if slices.Contains(serverMachines, m) {
-			expected.Pool, expected.Roles, expected.RoleID = "server", serverRoles, "server"
 			expected.BootstrapCertificate, expected.BootstrapKey = bootstrapCertificate(m.name), bootstrapKey(m.name)
 		}
 		userData, err := parts.Of(expected.Roles).UserData(cluster, expected)
@@ -82,8 +78,12 @@ func TestUserDataProblemsNameTheMachine(t *testing.T) {
 				}
 				args := p.pool("client", clientMachines[:1], clientRoles)
 				c.cluster(&args.Cluster)
-				_, err = NewMachinePool(ctx, args)
-				return err
+				pool, err := NewMachinePool(ctx, args)
+				if err != nil {
+					return err
+				}
+				p.pools = []*MachinePool{pool}
+				return p.boot(ctx)
 			})
 			require.ErrorContains(t, err, c.problem)
 		})

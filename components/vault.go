@@ -51,7 +51,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource(VaultType, name, v, opts...); err != nil {
 		return nil, fmt.Errorf("register Vault %s: %w", name, err)
 	}
-	unsealed, err := v.bootstrap(ctx, name, args)
+	usable, err := v.bootstrap(ctx, name, args)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 		Address:    v.Address,
 		Token:      v.RootToken,
 		CaCertFile: args.Trust.File,
-	}, args.Site.inside(v, pulumi.DependsOn(unsealed))...)
+	}, args.Site.inside(v, after(usable))...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Vault provider: %w", err)
 	}
@@ -76,32 +76,46 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 	return v, ctx.RegisterResourceOutputs(v, pulumi.Map{"address": v.Address})
 }
 
-// bootstrap declares what happens to a Vault cluster once: it is initialised, and each machine is unsealed.
-func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
+// bootstrap declares that a Vault cluster is initialised, and each machine unsealed. It returns what makes Vault usable.
+//
+// That does not wait for any machine that is replaced: what a new machine is granted must be in Vault before the machine comes.
+// So the first machine is unsealed by a resource that knows of no machine, and once more like the others.
+func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) (pulumi.Resource, error) {
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
 		Cluster:    clusterOf(args.Machines, names.VaultPort, args.Trust.Bundle),
 		Shares:     pulumi.Int(keyShares),
 		Threshold:  pulumi.Int(keyThreshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),
-	}, v.site.inside(v, pulumi.DependsOn(servers(args.Machines)))...)
+	}, v.site.inside(v)...)
 	if err != nil {
 		return nil, fmt.Errorf("initialise Vault: %w", err)
 	}
 	v.RootToken, v.unsealKeys = initialised.RootToken, initialised.UnsealKeys
-	ready := []pulumi.Resource{initialised}
-	for _, m := range args.Machines {
-		unsealed, err := hashistack.NewVaultUnseal(ctx, m.Name, &hashistack.VaultUnsealArgs{
-			Node:      m.node(names.VaultPort),
-			MachineId: m.Server.ID().ToStringOutput().ToStringPtrOutput(), // a new machine is sealed
-			Keys:      v.unsealKeys,                                       // without any it is only waited for
-			CaPem:     args.Trust.Bundle,
-		}, v.site.inside(v)...)
-		if err != nil {
-			return nil, fmt.Errorf("unseal Vault on %s: %w", m.Name, err)
-		}
-		ready = append(ready, unsealed)
+	usable, err := v.unseal(ctx, name, args.Machines[0], nil, args.Trust)
+	if err != nil {
+		return nil, err
 	}
-	return ready, nil
+	for _, m := range args.Machines {
+		// A new machine is sealed.
+		if _, err := v.unseal(ctx, m.Name, m, m.Server.ID().ToStringOutput().ToStringPtrOutput(), args.Trust); err != nil {
+			return nil, err
+		}
+	}
+	return usable, nil
+}
+
+// unseal declares that Vault on a machine is unsealed, and unsealed anew with another identity of the machine.
+func (v *Vault) unseal(ctx *pulumi.Context, name string, m Machine, identity pulumi.StringPtrInput, trust *Trust) (pulumi.Resource, error) {
+	unsealed, err := hashistack.NewVaultUnseal(ctx, name, &hashistack.VaultUnsealArgs{
+		Node:      m.node(names.VaultPort),
+		MachineId: identity,
+		Keys:      v.unsealKeys, // without any it is only waited for
+		CaPem:     trust.Bundle,
+	}, v.site.inside(v)...)
+	if err != nil {
+		return nil, fmt.Errorf("unseal Vault on %s: %w", m.Name, err)
+	}
+	return unsealed, nil
 }
 
 // inside are the options of a resource in this Vault.

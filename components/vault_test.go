@@ -39,10 +39,9 @@ func TestVaultBootstrap(t *testing.T) {
 	assertInputs(t, initialised, want{
 		"shares": keyShares, "threshold": keyThreshold, "autoUnseal": false,
 	})
-	assert.Len(t, p.All("hashistack:index:VaultUnseal"), len(serverMachines))
+	assert.Len(t, p.All("hashistack:index:VaultUnseal"), len(serverMachines)+1)
 	for i, m := range serverMachines {
 		server := p.One(t, "hcloud:index/server:Server", m.name)
-		assert.Contains(t, p.dependencies(initialised), "hcloud:index/server:Server "+m.name)
 		unsealed := p.One(t, "hashistack:index:VaultUnseal", m.name)
 		assertSecret(t, unsealed, "keys", list(unsealKey))
 		assertInputs(t, unsealed, want{
@@ -59,8 +58,14 @@ func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
 	assertInputs(t, provider, want{
 		"address": "https://203.0.113.1:8200", "caCertFile": p.rootPEM, "skipTlsVerify": nil,
 	})
+	// One that knows of no machine: nothing in Vault waits for one that is replaced.
+	first := p.One(t, "hashistack:index:VaultUnseal", "vault")
+	assertInputs(t, first, want{"node": apis(8200)[0], "caPem": rootPEM, "machineId": nil})
+	assertSecret(t, first, "keys", list(unsealKey))
+	waited := p.dependencies(provider)
+	assert.Contains(t, waited, "hashistack:index:VaultUnseal vault")
 	for _, m := range serverMachines {
-		assert.Contains(t, p.dependencies(provider), "hashistack:index:VaultUnseal "+m.name)
+		assert.NotContains(t, waited, "hashistack:index:VaultUnseal "+m.name)
 	}
 	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": names.VaultAuditLog})
 	assertInputs(t, p.One(t, "vault:index/mount:Mount", "platform"), want{"path": "platform", "type": "kv", "options.version": "2"})
@@ -77,6 +82,10 @@ func TestVaultWithKeyManagementService(t *testing.T) {
 		if err != nil {
 			return err
 		}
+		p.pools = []*MachinePool{pool}
+		if err := p.boot(ctx); err != nil {
+			return err
+		}
 		_, err = NewVault(ctx, "vault", &VaultArgs{
 			Machines: []Machine{pool.Machines[0].Machine}, Trust: p.trust, Site: p.network.Site(), AutoSeal: true,
 		})
@@ -84,6 +93,6 @@ func TestVaultWithKeyManagementService(t *testing.T) {
 	})
 	assertInputs(t, p.One(t, "hashistack:index:VaultInit", "vault"), want{"autoUnseal": true})
 	assertSecret(t, p.One(t, "hashistack:index:VaultUnseal", "server-1"), "keys", list[string]())
-	assert.Contains(t, p.dependencies(p.One(t, "pulumi:providers:vault", "vault")), "hashistack:index:VaultUnseal server-1",
+	assert.Contains(t, p.dependencies(p.One(t, "pulumi:providers:vault", "vault")), "hashistack:index:VaultUnseal vault",
 		"the service unseals it, which is waited for")
 }

@@ -44,15 +44,18 @@ type platform struct {
 	cfg *Config
 	// labels mark everything in the Hetzner project, so that it can be found there.
 	labels map[string]string
-	// own makes a component use our own provider.
-	own pulumi.ResourceOption
+	// own is our own provider.
+	own *hashistack.Provider
 
 	trust   *components.Trust
 	network *components.Network
 	pools   []*components.MachinePool
+	gate    *components.Gate
 	vault   *components.Vault
 	consul  *components.Consul
 	nomad   *components.Nomad
+	// granted is all that machines need in Vault, Consul and Nomad.
+	granted []pulumi.Resource
 }
 
 // declare tells the story of a platform. Each step uses what the ones before it have declared.
@@ -64,6 +67,10 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		// Every machine has the root certificate from its first second, so this comes before machines.
 		p.rootOfTrust,
 		p.privateNetwork,
+		// Addresses and logins are known before there are machines.
+		p.machinePools,
+		// In a platform that runs, machines are replaced when all that they are granted below is there.
+		p.closeGate,
 		// All machines boot at once. Their services wait for what they need from each other and from the steps below.
 		p.machines,
 		// Vault is the first product to run: the others get their certificates, gossip keys and tokens from it.
@@ -76,6 +83,7 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		p.nomadServers,
 		// Last, tasks on Nomad may log in to Vault and Consul.
 		p.workloadLogins,
+		p.openGate,
 		// The platform is up when every machine is a healthy member of its clusters. A machine that is replaced later leaves
 		// them first.
 		p.memberships,
@@ -96,7 +104,7 @@ func (p *platform) provider() error {
 	if err != nil {
 		return fmt.Errorf("configure our own provider: %w", err)
 	}
-	p.own = pulumi.Providers(provider)
+	p.own = provider
 	return nil
 }
 
@@ -115,8 +123,8 @@ func (p *platform) privateNetwork() (err error) {
 	return err
 }
 
-// machines declares the pools, in the order of the configuration.
-func (p *platform) machines() error {
+// machinePools declares the pools, in the order of the configuration.
+func (p *platform) machinePools() error {
 	for _, pool := range p.cfg.Pools {
 		declared, err := components.NewMachinePool(p.ctx, &components.MachinePoolArgs{
 			Name:       pool.Name,
@@ -142,25 +150,43 @@ func (p *platform) machines() error {
 	return nil
 }
 
+func (p *platform) closeGate() error {
+	p.gate = components.NewGate(p.ctx, &components.GateArgs{Pools: p.pools, Trust: p.trust}, pulumi.Provider(p.own))
+	return nil
+}
+
+func (p *platform) machines() error {
+	for _, pool := range p.pools {
+		if err := pool.Boot(p.ctx, p.gate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *platform) openGate() error { return p.gate.Open(p.ctx, "machines", p.granted...) }
+
 func (p *platform) vaultServers() (err error) {
 	p.vault, err = components.NewVault(p.ctx, "vault", &components.VaultArgs{
 		Machines: components.With(p.pools, machine.RoleVault), Trust: p.trust, Site: p.network.Site(), AutoSeal: p.cfg.Seal != nil,
-	}, p.own)
+	}, pulumi.Providers(p.own))
 	return err
 }
 
 func (p *platform) certificates() error {
-	_, err := components.NewPKI(p.ctx, "pki", &components.PKIArgs{
+	declared, err := components.NewPKI(p.ctx, "pki", &components.PKIArgs{
 		Vault: p.vault, Trust: p.trust, Datacenter: p.cfg.Location, Region: p.cfg.Region,
 		Lifetime: p.cfg.Lifetimes.Certificate, Generation: p.cfg.Generations.Intermediates,
 	})
+	p.granted = append(p.granted, declared)
 	return err
 }
 
 func (p *platform) machineLogins() error {
-	_, err := components.NewMachineLogin(p.ctx, "approle", &components.MachineLoginArgs{
+	declared, err := components.NewMachineLogin(p.ctx, "approle", &components.MachineLoginArgs{
 		Vault: p.vault, Pools: p.pools, TTL: p.cfg.Lifetimes.Login, MaxTTL: p.cfg.Lifetimes.TokenMax,
 	})
+	p.granted = append(p.granted, declared)
 	return err
 }
 
@@ -170,7 +196,8 @@ func (p *platform) consulServers() (err error) {
 		Vault: p.vault, Trust: p.trust, Site: p.network.Site(),
 		TokenTTL: p.cfg.Lifetimes.Token, TokenMaxTTL: p.cfg.Lifetimes.TokenMax,
 		GossipGeneration: p.cfg.Generations.ConsulGossip, EngineGeneration: p.cfg.Generations.ConsulEngine,
-	}, p.own)
+	}, pulumi.Providers(p.own))
+	p.granted = append(p.granted, p.consul)
 	return err
 }
 
@@ -179,14 +206,16 @@ func (p *platform) nomadServers() (err error) {
 		Machines: components.With(p.pools, machine.RoleNomadServer), NodePools: p.cfg.nodePools(), Region: p.cfg.Region,
 		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: p.network.Site(),
 		GossipGeneration: p.cfg.Generations.NomadGossip, EngineGeneration: p.cfg.Generations.NomadEngine,
-	}, p.own)
+	}, pulumi.Providers(p.own))
+	p.granted = append(p.granted, p.nomad)
 	return err
 }
 
 func (p *platform) workloadLogins() error {
-	_, err := components.NewWorkloadIdentity(p.ctx, "workloads", &components.WorkloadIdentityArgs{
+	declared, err := components.NewWorkloadIdentity(p.ctx, "workloads", &components.WorkloadIdentityArgs{
 		Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Period: p.cfg.Lifetimes.Workload,
 	})
+	p.granted = append(p.granted, declared)
 	return err
 }
 
@@ -194,7 +223,7 @@ func (p *platform) memberships() error {
 	_, err := components.NewFleet(p.ctx, "fleet", &components.FleetArgs{
 		Pools: p.pools, Region: p.cfg.Region, Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust,
 		Site: p.network.Site(), Patience: p.cfg.Patience,
-	}, p.own)
+	}, pulumi.Providers(p.own))
 	return err
 }
 

@@ -58,7 +58,7 @@ func TestDeployProduction(t *testing.T) {
 	for _, server := range servers {
 		assert.True(t, server.Secret("userData"), "the login of %s is a secret", server.Name)
 	}
-	assert.Len(t, recorder.All("hashistack:index:VaultUnseal"), 3)
+	assert.Len(t, recorder.All("hashistack:index:VaultUnseal"), 4, "of each machine, and the first one of all")
 	assert.Len(t, recorder.All("vault:appRole/authBackendRoleSecretId:AuthBackendRoleSecretId"), 6)
 	assert.Len(t, recorder.All("hashistack:index:Membership"), 6)
 	for _, declared := range recorder.Resources() {

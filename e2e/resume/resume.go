@@ -59,7 +59,7 @@ func Moments() []Moment {
 		{Name: "Vault is initialised but its keys are not in the state", At: begins("hashistack:index:VaultInit", ""), Until: vaultInitialised, Remedy: true},
 		{Name: "one Vault is unsealed, others are not", At: ends("hashistack:index:VaultUnseal", "")},
 		{Name: "a mount exists in Vault but not in the state", At: begins("vault:index/mount:Mount", "pki-consul"), Until: mountExists("pki-consul")},
-		{Name: "machines' roles exist in Vault but not in the state", At: begins("vault:appRole/authBackendRole:AuthBackendRole", "server"), Until: roleExists("server")},
+		{Name: "machines' roles exist in Vault but not in the state", At: begins("vault:appRole/authBackendRole:AuthBackendRole", "server-1"), Until: roleExists("server-1")},
 		{Name: "Consul's ACL system is being bootstrapped", At: begins("hashistack:index:ConsulBootstrap", "")},
 		{Name: "a token exists in Consul but not in the state", At: begins("consul:index/aclToken:AclToken", "vault"), Until: consulTokenExists},
 		{Name: "Nomad's ACL system is bootstrapped, its token for Vault is being created", At: begins("nomad:index/aclToken:AclToken", "vault"), Until: nomadTokenExists},

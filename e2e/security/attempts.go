@@ -189,7 +189,7 @@ func (w *world) machines() []Attempt {
 		return func(ctx context.Context) error { return w.shell(ctx, machine, asMachine+command+" >/dev/null") }
 	}
 	// What whoever reaches Vault can try without a login.
-	logins := `for i in 1 2 3 4 5 6 7; do vault write auth/approle/login role_id=client secret_id=wrong-$i && exit 0; done; exit 1`
+	logins := `for i in 1 2 3 4 5 6 7; do vault write auth/approle/login role_id=$(cat /etc/vault-agent.d/role-id) secret_id=wrong-$i && exit 0; done; exit 1`
 	right := `vault write auth/approle/login role_id=$(cat /etc/vault-agent.d/role-id) secret_id=$(cat /etc/vault-agent.d/secret-id)`
 	var attempts []Attempt
 	for _, c := range []struct{ machine, mount, role, name string }{
@@ -228,7 +228,7 @@ func (w *world) machines() []Attempt {
 		Refused: login(w.server), Permitted: login(w.client),
 	})
 	return append(attempts, Attempt{
-		From: "whoever reaches Vault", What: "lock a pool's machines out with wrong logins", Because: "invalid role or secret ID",
+		From: "whoever reaches Vault", What: "lock a machine out with wrong logins", Because: "invalid role or secret ID",
 		Refused: on(w.client, logins), Permitted: on(w.client, right),
 	})
 }

@@ -2,9 +2,11 @@ package machine
 
 import (
 	"io/fs"
+	"strings"
 
 	"hashistack/internal/agentconfig"
 	"hashistack/internal/cloudinit"
+	"hashistack/internal/names"
 )
 
 // Part is one thing that machines are made of: a product, or a duty of the machine itself. It is a folder in parts/ with
@@ -59,17 +61,37 @@ type Certificate struct {
 	Names     func(Cluster) []string // what it certifies, the common name first
 }
 
-// Token is a Consul ACL token that Vault issues and consul-template keeps fresh. Its policy is policies/consul/<Name>.hcl.
-type Token struct {
-	Name    string
-	PerPool bool   // each pool has a role and a policy of its own, named after the pool
-	Why     string // a comment in the machines' policy in Vault, without its full stop; empty: none
+// Parameter is one of a request for a certificate.
+type Parameter struct{ Name, Value string }
+
+// Request is what a machine asks for, and all that it may ask for. It has no lifetime: the authority's role sets that, so that
+// a change of lifetimes replaces no machine. Only a server's certificate has addresses, which are the machine's own: clients get
+// none, because of theirs nobody could tell whether they are a server's.
+func (cert Certificate) Request(c Cluster, m Machine) []Parameter {
+	certified := cert.Names(c)
+	request := []Parameter{{"common_name", certified[0]}, {"alt_names", strings.Join(certified[1:], ",")}}
+	if cert.Role != names.PKIServer {
+		return request
+	}
+	addresses := []string{"127.0.0.1", m.Private.String()}
+	if m.Public.IsValid() {
+		addresses = append(addresses, m.Public.String())
+	}
+	return append(request, Parameter{"ip_sans", strings.Join(addresses, ",")})
 }
 
-// Role is the name of the engine's role, and of the policy in Consul, for machines of a pool.
-func (t Token) Role(pool string) string {
-	if t.PerPool {
-		return t.Name + "-" + pool
+// Token is a Consul ACL token that Vault issues and consul-template keeps fresh. Its policy is policies/consul/<Name>.hcl.
+type Token struct {
+	Name string
+	// Own is whether each machine has a role and a policy of its own, named after the machine.
+	Own bool
+	Why string // a comment in the machines' policy in Vault, without its full stop; empty: none
+}
+
+// Role is the name of the engine's role, and of the policy in Consul, for a machine.
+func (t Token) Role(machine string) string {
+	if t.Own {
+		return t.Name + "-" + machine
 	}
 	return t.Name
 }

@@ -51,30 +51,45 @@ func (parts Parts) FirstCertificate() []string {
 	return all
 }
 
-// Tokens are the Consul tokens that machines of a pool with these parts are given, each with its policy in Consul.
-func (parts Parts) Tokens(pool string) ([]PoolToken, error) {
-	var all []PoolToken
+// Tokens are the Consul tokens that a machine with these parts is given, each with its policy in Consul.
+func (parts Parts) Tokens(c Cluster, m Machine) ([]MachineToken, error) {
+	var all []MachineToken
 	for _, part := range parts {
 		for _, token := range part.Tokens {
-			policy, err := part.policy("consul/"+token.Name+".hcl", pool, parts)
+			policy, err := part.policy("consul/"+token.Name+".hcl", c, m, parts)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, PoolToken{token.Role(pool), policy})
+			all = append(all, MachineToken{token.Role(m.Name), policy})
 		}
 	}
 	return all, nil
 }
 
 // readTokens are the paths of a Vault policy that issue the part's Consul tokens.
-func (p Part) readTokens(pool string) string {
+func (p Part) readTokens(m Machine) string {
 	var paths []string
 	for _, token := range p.Tokens {
 		comment := ""
 		if token.Why != "" {
 			comment = "# " + token.Why + ".\n"
 		}
-		paths = append(paths, fmt.Sprintf("%spath %q {\n  capabilities = [\"read\"]\n}", comment, names.ConsulCreds(token.Role(pool))))
+		paths = append(paths, fmt.Sprintf("%spath %q {\n  capabilities = [\"read\"]\n}", comment, names.ConsulCreds(token.Role(m.Name))))
+	}
+	return strings.Join(paths, "\n\n")
+}
+
+// issueCertificates are the paths of a Vault policy that issue the part's certificates, with the parameters that the machine asks
+// with and no others: another would give it a certificate that outlives its role's lifetime, or has another machine's address.
+func (p Part) issueCertificates(c Cluster, m Machine) string {
+	var paths []string
+	for _, certificate := range p.Certificates {
+		var allowed strings.Builder
+		for _, parameter := range certificate.Request(c, m) {
+			fmt.Fprintf(&allowed, "    %q = [%q]\n", parameter.Name, parameter.Value)
+		}
+		paths = append(paths, fmt.Sprintf("path %q {\n  capabilities = [\"create\", \"update\"]\n\n  # Its own names and addresses, and no lifetime but the role's.\n  allowed_parameters = {\n%s  }\n}",
+			names.Issue(certificate.Authority, certificate.Role), &allowed))
 	}
 	return strings.Join(paths, "\n\n")
 }
@@ -96,13 +111,12 @@ func (p Part) holds(name string) bool {
 	return err == nil
 }
 
-// PoolToken is a Consul token of a pool's machines: a role of Vault's Consul engine, and the policy in Consul that its tokens
-// have.
-type PoolToken struct{ Role, Policy string }
+// MachineToken is a Consul token of a machine: a role of Vault's Consul engine, and the policy in Consul that its tokens have.
+type MachineToken struct{ Role, Policy string }
 
-// VaultPolicy is what machines of a pool with these parts may do in Vault. The order of the roles in the configuration makes
-// no difference to it.
-func (parts Parts) VaultPolicy(pool string) (string, error) {
+// VaultPolicy is what a machine with these parts may do in Vault. The order of the roles in the configuration makes no
+// difference to it.
+func (parts Parts) VaultPolicy(c Cluster, m Machine) (string, error) {
 	sorted := slices.SortedFunc(slices.Values(parts), func(a, b Part) int { return cmp.Compare(a.Name, b.Name) })
 	var policies []string
 	for _, part := range sorted {
@@ -110,7 +124,7 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 		if !part.holds("policies/" + file) {
 			continue // it needs nothing of Vault
 		}
-		policy, err := part.policy(file, pool, parts)
+		policy, err := part.policy(file, c, m, parts)
 		if err != nil {
 			return "", err
 		}
@@ -121,29 +135,23 @@ func (parts Parts) VaultPolicy(pool string) (string, error) {
 
 // policy renders a file of policies/. Between [[ ]] it has
 //
-//	pool             the name of the machine's pool
-//	issue AUTHORITY ROLE   the path that issues one of the part's certificates
-//	tokens           what lets machines get the part's Consul tokens
+//	machine          the machine's name
+//	certificates     what lets the machine get the part's certificates, with its own names and addresses
+//	tokens           what lets the machine get the part's Consul tokens
 //	gossip PRODUCT   the path of a product's gossip key
 //	lock             the prefix of the lock that Nomad's servers restart under
 //	announced        the services that agents register with their own token
-//
-// A part can name its own certificates only, so a policy cannot grant what the part does not declare.
-func (p Part) policy(file, pool string, all Parts) (string, error) {
-	if err := checkQuoted(pool); err != nil {
-		return "", fmt.Errorf("policy %s of part %s for pool %w", file, p.Name, err)
+//	reserved NAME... the services of the platform but for those named
+func (p Part) policy(file string, c Cluster, m Machine, all Parts) (string, error) {
+	for _, text := range quoted(c, m) {
+		if err := checkQuoted(text.value); err != nil {
+			return "", fmt.Errorf("policy %s of part %s: %s is %w", file, p.Name, text.name, err)
+		}
 	}
 	parsed, err := template.New(file[strings.LastIndex(file, "/")+1:]).Delims("[[", "]]").Funcs(template.FuncMap{
-		"pool": func() string { return pool },
-		"issue": func(authority, role string) (string, error) {
-			for _, c := range p.Certificates {
-				if c.Authority == authority && c.Role == role {
-					return names.Issue(authority, role), nil
-				}
-			}
-			return "", fmt.Errorf("the part declares no certificate %s of %s", role, authority)
-		},
-		"tokens": func() string { return p.readTokens(pool) },
+		"machine":      func() string { return m.Name },
+		"certificates": func() string { return p.issueCertificates(c, m) },
+		"tokens":       func() string { return p.readTokens(m) },
 		"gossip": func(product string) (string, error) {
 			secret, ok := map[string]string{"consul": names.GossipConsul, "nomad": names.GossipNomad}[product]
 			if !ok {
@@ -153,6 +161,9 @@ func (p Part) policy(file, pool string, all Parts) (string, error) {
 		},
 		"lock":      func() string { return names.NomadRestartLock },
 		"announced": all.announced,
+		"reserved": func(but ...string) []string {
+			return slices.DeleteFunc(names.PlatformServices(), func(service string) bool { return slices.Contains(but, service) })
+		},
 	}).ParseFS(p.FS, "policies/"+file)
 	if err != nil {
 		return "", fmt.Errorf("read policy %s of part %s: %w", file, p.Name, err)

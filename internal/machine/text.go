@@ -72,8 +72,8 @@ func unsafe(value string) string {
 // something to fill in.
 const inSource = " []#$\"'"
 
-// inQuotes are the characters that end a text where templates and policies quote it.
-const inQuotes = "\"`\\"
+// inQuotes are the characters that end a text where templates and policies quote it, or make a pattern of it there.
+const inQuotes = "\"`\\*"
 
 // checkTexts reports the texts that could do more in a file of a machine than stand there. They may be secrets, so the problem
 // does not show them.
@@ -87,17 +87,22 @@ func checkTexts(c Cluster, m Machine, problem func(format string, args ...any)) 
 		problem("Cluster.Packages.Repository is %q: the address stands in a line of apt's sources, and must have none of the characters %s",
 			c.Packages.Repository, inSource)
 	}
-	for _, text := range []field{{"Cluster.Datacenter", c.Datacenter}, {"Cluster.Region", c.Region}, {"Machine.Name", m.Name}, {"Machine.Pool", m.Pool}} {
+	for _, text := range quoted(c, m) {
 		if unsafe(text.value) == "" && checkQuoted(text.value) != nil { // the unsafe ones are reported above
 			problem("%s is %w", text.name, checkQuoted(text.value))
 		}
 	}
 }
 
-// checkQuoted refuses what would end a quoted text.
+// quoted are the texts that stand in quotes.
+func quoted(c Cluster, m Machine) []field {
+	return []field{{"Cluster.Datacenter", c.Datacenter}, {"Cluster.Region", c.Region}, {"Machine.Name", m.Name}, {"Machine.Pool", m.Pool}}
+}
+
+// checkQuoted refuses what would be more than itself in quotes.
 func checkQuoted(value string) error {
 	if unsafe(value) != "" || strings.ContainsAny(value, inQuotes) {
-		return fmt.Errorf("%q, which cannot stand in a template or a policy: it must have no quotes, no backslashes, no newlines and no {{ }}", value)
+		return fmt.Errorf("%q, which cannot stand in a template or a policy: it must have no quotes, backslashes, asterisks, newlines or {{ }}", value)
 	}
 	return nil
 }

@@ -34,15 +34,37 @@ func Capabilities(t *testing.T, name, policy string) map[string][]string {
 	return paths
 }
 
+// Parameters are those that each path of a Vault policy allows, for the paths that do not allow all.
+func Parameters(t *testing.T, name, policy string) map[string]map[string][]string {
+	t.Helper()
+	paths := map[string]map[string][]string{}
+	for _, block := range Parse(t, name, policy).Blocks {
+		attribute := block.Body.Attributes["allowed_parameters"]
+		if attribute == nil {
+			continue
+		}
+		value, diagnostics := attribute.Expr.Value(&hcl.EvalContext{})
+		require.False(t, diagnostics.HasErrors(), diagnostics.Error())
+		allowed := map[string][]string{}
+		for parameter, values := range value.AsValueMap() {
+			for _, one := range values.AsValueSlice() {
+				allowed[parameter] = append(allowed[parameter], one.AsString())
+			}
+		}
+		paths[block.Labels[0]] = allowed
+	}
+	return paths
+}
+
 // What each product knows. Products ignore or refuse what they do not know, but only once a policy is written to them.
 var (
 	blocks = map[string][]string{
 		"vault":  {"path"},
-		"consul": {"agent_prefix", "node_prefix", "service", "service_prefix", "query_prefix", "key_prefix", "session_prefix"},
+		"consul": {"agent", "agent_prefix", "node", "node_prefix", "service", "service_prefix", "query_prefix", "key_prefix", "session_prefix"},
 		"nomad":  {"namespace", "node", "node_pool"},
 	}
 	attributes = map[string][]string{
-		"vault":  {"capabilities", "denied_parameters"},
+		"vault":  {"capabilities", "allowed_parameters"},
 		"consul": {"policy", "intentions"},
 		"nomad":  {"policy", "capabilities"},
 	}
@@ -71,7 +93,7 @@ func Check(t *testing.T, product, name, policy string) {
 		assert.Contains(t, blocks[product], block.Type, name)
 		for attribute, value := range block.Body.Attributes {
 			assert.Contains(t, attributes[product], attribute, name)
-			if attribute == "denied_parameters" {
+			if attribute == "allowed_parameters" {
 				continue // an object
 			}
 			assert.Subset(t, words[product], texts(t, value), name)

@@ -126,6 +126,8 @@ type Recorder struct {
 	Outputs map[string]resource.PropertyMap
 	// Refusals are what look-ups of a type token answer before they answer what is asked, one after the other.
 	Refusals map[string][]error
+	// Failures are the resources that cannot be made, by "type::name".
+	Failures map[string]error
 	// Exports are the stack's outputs, once the code has run.
 	Exports resource.PropertyMap
 
@@ -139,6 +141,9 @@ type Recorder struct {
 func (r *Recorder) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
+	if err := r.Failures[args.TypeToken+"::"+args.Name]; err != nil {
+		return "", nil, err
+	}
 	declared := Resource{
 		Type: args.TypeToken, Name: args.Name, Inputs: args.Inputs, Options: args,
 		Parent: args.RegisterRPC.GetParent(),

@@ -17,7 +17,6 @@ import (
 // Args are the inputs of ConsulBootstrap and NomadBootstrap.
 type Args struct {
 	Cluster         cluster.Cluster `pulumi:"cluster"`
-	MachineIDs      []string        `pulumi:"machineIds,optional"`
 	ExpectedVoters  int             `pulumi:"expectedVoters"`
 	BootstrapSecret string          `pulumi:"bootstrapSecret" provider:"secret,replaceOnChanges"`
 	Timeout         string          `pulumi:"timeout,optional"`
@@ -33,8 +32,6 @@ type State struct {
 // Annotate describes the inputs in the schema.
 func (args *Args) Annotate(a infer.Annotator) {
 	a.Describe(&args.Cluster, "The cluster, without a token: `bootstrapSecret` becomes its first.")
-	a.Describe(&args.MachineIDs, "Identities of the machines, for example the IDs of their servers. When they change, an update "+
-		"waits until all servers are there again, so that whatever relies on one of them finds it.")
 	a.Describe(&args.ExpectedVoters, "How many voters the cluster must have, all of them healthy, before anything may rely on it.")
 	a.Describe(&args.BootstrapSecret, "The secret of the management token, a UUID chosen beforehand: an interrupted bootstrap "+
 		"can then be resumed.")
@@ -53,7 +50,6 @@ type bootstrap struct{ product product }
 // Check reports every problem of the inputs at once.
 func (bootstrap) Check(ctx context.Context, req infer.CheckRequest) (infer.CheckResponse[Args], error) {
 	return check.Inputs(ctx, req, func(args *Args, c *check.Problems) {
-		args.MachineIDs = check.Listed(args.MachineIDs)
 		c.Cluster("cluster", &args.Cluster, check.WithoutToken)
 		c.Timeout(args.Timeout)
 		if c.Known("expectedVoters") && args.ExpectedVoters < 1 {

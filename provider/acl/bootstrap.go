@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	p "github.com/pulumi/pulumi-go-provider"
@@ -171,33 +170,11 @@ func (product product) bootstrapOrAdopt(ctx context.Context, server server, clus
 		"replace the machines with `%s`", product.name, leader, done.resetIndex, product.resetFile, cluster.ReplaceCommand()))
 }
 
-// Update records how the cluster is reached now, and waits for new machines. The token stays as it is.
-func (b bootstrap) Update(ctx context.Context, req infer.UpdateRequest[Args, State]) (infer.UpdateResponse[State], error) {
-	args := req.Inputs
+// Update records how the cluster is reached now. The token stays as it is.
+func (b bootstrap) Update(_ context.Context, req infer.UpdateRequest[Args, State]) (infer.UpdateResponse[State], error) {
 	resp := infer.UpdateResponse[State]{Output: req.State}
-	resp.Output.Args = args
-	if req.DryRun || slices.Equal(args.MachineIDs, req.State.MachineIDs) {
-		return resp, nil
-	}
-	ctx, cancel, err := wait.Within(ctx, args.Timeout)
-	if err != nil {
-		return resp, err
-	}
-	defer cancel()
-	servers, err := b.product.servers(args)
-	if err != nil {
-		return resp, err
-	}
-	want := fmt.Sprintf("every server of %s to answer, and %d voters, all healthy", b.product.name, args.ExpectedVoters)
-	return resp, wait.Until(ctx, want, func(ctx context.Context) error {
-		for _, server := range servers {
-			// One that has not heard of the token yet has not caught up with the others.
-			if _, err := server.self(ctx); err != nil {
-				return fmt.Errorf("%s: %s", server, explain.Error(err))
-			}
-		}
-		return allHealthy(servers, args.ExpectedVoters)(ctx)
-	})
+	resp.Output.Args = req.Inputs
+	return resp, nil
 }
 
 // Read drops the resource from the state when the cluster does not know the token any more. The next update then

@@ -44,5 +44,6 @@ func Provider() (p.Provider, error) {
 			gossip.UseResource(),
 			membership.Resource(),
 		).
+		WithFunctions(vault.InitialisedFunction()).
 		Build()
 }

@@ -51,7 +51,7 @@ func upgrades(t *testing.T) map[string]upgrade {
 	three := rig.Nodes("https://127.0.0.10:1", "https://127.0.0.11:1", "https://127.0.0.12:1") // nothing listens there
 	cluster := map[string]any{"nodes": three, "caPem": pem}
 	of := func(token string) map[string]any { return rig.With(cluster, "token", token) }
-	acl := map[string]any{"cluster": cluster, "expectedVoters": 3, "bootstrapSecret": rig.Secret, "machineIds": []any{"1", "2", "3"}}
+	acl := map[string]any{"cluster": cluster, "expectedVoters": 3, "bootstrapSecret": rig.Secret}
 	gossip := map[string]any{"product": "consul", "cluster": of(rig.Secret), "key": rig.GossipKey}
 	member := func(machine string, more map[string]any) map[string]any {
 		inputs := map[string]any{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"time"
 
 	vault "github.com/hashicorp/vault/api"
@@ -152,10 +153,17 @@ func (args UnsealArgs) unseal(ctx context.Context, dryRun bool) (UnsealState, er
 	return state, wait.Until(ctx, "Vault on "+server.String()+" to work with its cluster's active node", server.Works)
 }
 
+// unsealing has a lock for each server, by its address. Vault counts the keys that it was given: those of two who unseal it at the
+// same time would be taken for one wrong set.
+var unsealing sync.Map
+
 // Unsealer is a probe that gives a server the keys it needs. A standby takes them only when it has found its leader.
 func Unsealer(server api.Vault, keys []string) func(context.Context) error {
+	lock, _ := unsealing.LoadOrStore(server.Node.Address, &sync.Mutex{})
 	var sent time.Time
 	return func(ctx context.Context) error {
+		lock.(*sync.Mutex).Lock()
+		defer lock.(*sync.Mutex).Unlock()
 		status, err := server.Ask(ctx)
 		switch {
 		case err != nil:

@@ -24,8 +24,6 @@ type ConsulBootstrap struct {
 	Cluster ClusterOutput `pulumi:"cluster"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntOutput `pulumi:"expectedVoters"`
-	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
-	MachineIds pulumi.StringArrayOutput `pulumi:"machineIds"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrOutput `pulumi:"timeout"`
 	// The management token; the same value as `bootstrapSecret`, for what must come after the bootstrap.
@@ -102,8 +100,6 @@ type consulBootstrapArgs struct {
 	Cluster Cluster `pulumi:"cluster"`
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters int `pulumi:"expectedVoters"`
-	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
-	MachineIds []string `pulumi:"machineIds"`
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout *string `pulumi:"timeout"`
 }
@@ -116,8 +112,6 @@ type ConsulBootstrapArgs struct {
 	Cluster ClusterInput
 	// How many voters the cluster must have, all of them healthy, before anything may rely on it.
 	ExpectedVoters pulumi.IntInput
-	// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
-	MachineIds pulumi.StringArrayInput
 	// How long to wait, all in all, as a duration like `90s` or `10m`.
 	Timeout pulumi.StringPtrInput
 }
@@ -177,11 +171,6 @@ func (o ConsulBootstrapOutput) Cluster() ClusterOutput {
 // How many voters the cluster must have, all of them healthy, before anything may rely on it.
 func (o ConsulBootstrapOutput) ExpectedVoters() pulumi.IntOutput {
 	return o.ApplyT(func(v *ConsulBootstrap) pulumi.IntOutput { return v.ExpectedVoters }).(pulumi.IntOutput)
-}
-
-// Identities of the machines, for example the IDs of their servers. When they change, an update waits until all servers are there again, so that whatever relies on one of them finds it.
-func (o ConsulBootstrapOutput) MachineIds() pulumi.StringArrayOutput {
-	return o.ApplyT(func(v *ConsulBootstrap) pulumi.StringArrayOutput { return v.MachineIds }).(pulumi.StringArrayOutput)
 }
 
 // How long to wait, all in all, as a duration like `90s` or `10m`.

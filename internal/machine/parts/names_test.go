@@ -102,7 +102,7 @@ func TestPathsExist(t *testing.T) {
 
 // ownFiles are what a script or a unit keeps for itself, or for a unit beside it in its part.
 var ownFiles = map[string][]string{
-	names.Scripts + "credentials":                       {"/run/hashistack/credentials", "/run/hashistack/known"},
+	names.Scripts + "credentials":                       {"/run/hashistack/credentials", "/run/hashistack/known", "/run/hashistack/renewed"},
 	names.Scripts + "restart-nomad":                     {"/run/hashistack-nomad.sha256"},
 	names.Scripts + "install-vault-certificate":         {"/etc/vault.d/tls/bootstrap.pem"},
 	"/etc/systemd/system/consul-template.service":       {"/run/consul-template.login"},
@@ -158,7 +158,7 @@ func TestNomadRestartLock(t *testing.T) {
 	script, err := fs.ReadFile(nomadserver.Part.FS, "rootfs"+names.Scripts+"restart-nomad")
 	require.NoError(t, err)
 	assert.Contains(t, string(script), "\nlock="+names.NomadRestartLock+" ")
-	tokens, err := machine.Parts{nomadserver.Part}.Tokens("pool")
+	tokens, err := machine.Parts{nomadserver.Part}.Tokens(someCluster, someMachine)
 	require.NoError(t, err)
 	assert.Contains(t, tokens[0].Policy, fmt.Sprintf("key_prefix %q {\n  policy = \"write\"", names.NomadRestartLock+"/"))
 }

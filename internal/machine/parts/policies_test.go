@@ -3,6 +3,7 @@ package parts
 import (
 	"io/fs"
 	"maps"
+	"net/netip"
 	"path"
 	"regexp"
 	"slices"
@@ -19,16 +20,22 @@ import (
 	"hashistack/internal/policytest"
 )
 
+// someMachine is a machine of which any part could be one, and someCluster its cluster.
+var (
+	someCluster = machine.Cluster{Datacenter: "fsn1", Region: "global"}
+	someMachine = machine.Machine{Name: "some-1", Pool: "some", Private: netip.MustParseAddr("10.0.1.10"), Public: netip.MustParseAddr("198.18.0.10")}
+)
+
 func TestPoliciesUseWordsThatTheirProductKnows(t *testing.T) {
 	for _, part := range All() {
 		t.Run(part.Name, func(t *testing.T) {
 			alone := machine.Parts{part}
-			policy, err := alone.VaultPolicy("pool")
+			policy, err := alone.VaultPolicy(someCluster, someMachine)
 			require.NoError(t, err)
 			if policy != "" {
 				policytest.Check(t, "vault", "vault.hcl", policy)
 			}
-			tokens, err := alone.Tokens("pool")
+			tokens, err := alone.Tokens(someCluster, someMachine)
 			require.NoError(t, err)
 			for _, token := range tokens {
 				policytest.Check(t, "consul", token.Role, token.Policy)
@@ -51,14 +58,14 @@ func TestPoliciesUseWordsThatTheirProductKnows(t *testing.T) {
 func TestPartsMayGetWhatTheyDeclare(t *testing.T) {
 	for _, part := range All() {
 		t.Run(part.Name, func(t *testing.T) {
-			policy, err := machine.Parts{part}.VaultPolicy("pool")
+			policy, err := machine.Parts{part}.VaultPolicy(someCluster, someMachine)
 			require.NoError(t, err)
 			var want, got []string
 			for _, c := range part.Certificates {
 				want = append(want, names.Issue(c.Authority, c.Role))
 			}
 			for _, token := range part.Tokens {
-				want = append(want, names.ConsulCreds(token.Role("pool")))
+				want = append(want, names.ConsulCreds(token.Role(someMachine.Name)))
 			}
 			for path := range policytest.Capabilities(t, part.Name, policy) {
 				if strings.Contains(path, "/issue/") || strings.Contains(path, "/creds/") {
@@ -70,13 +77,12 @@ func TestPartsMayGetWhatTheyDeclare(t *testing.T) {
 	}
 }
 
-func TestAPolicyNamesOnlyWhatItsPartDeclares(t *testing.T) {
+func TestAPolicyNamesOnlyWhatThereIs(t *testing.T) {
 	for text, want := range map[string]string{
-		`path "[[ issue "pki-vault" "server" ]]" {}`: "declares no certificate server of pki-vault",
-		`path "[[ gossip "vault" ]]" {}`:             "no gossip key of vault",
+		`path "[[ gossip "vault" ]]" {}`: "no gossip key of vault",
 	} {
 		files := fstest.MapFS{"policies/vault.hcl": {Data: []byte(text)}}
-		_, err := machine.Parts{{Name: "mine", FS: files}}.VaultPolicy("pool")
+		_, err := machine.Parts{{Name: "mine", FS: files}}.VaultPolicy(someCluster, someMachine)
 		require.ErrorContains(t, err, want)
 		require.ErrorContains(t, err, "policy vault.hcl of part mine")
 	}
@@ -112,7 +118,7 @@ func TestMachineMayGetWhatItNeeds(t *testing.T) {
 					want[client] = "update"
 				}
 			}
-			policy, err := k.parts().VaultPolicy(k.Pool)
+			policy, err := k.parts().VaultPolicy(k.Cluster, k.Machine)
 			require.NoError(t, err)
 			got := policytest.Capabilities(t, "machine", policy)
 			for path, capability := range want {
@@ -137,7 +143,7 @@ func TestMachineMayNotGetWhatOthersNeed(t *testing.T) {
 		machine.RoleNomadServer:  {vaultServer, consulServer, "consul/creds/registration"},
 		machine.RoleNomadClient:  {vaultServer, consulServer, nomadServer, gossipNomad, "consul/creds/nomad-server"},
 	} {
-		policy, err := Of([]machine.Role{role}).VaultPolicy("pool")
+		policy, err := Of([]machine.Role{role}).VaultPolicy(someCluster, someMachine)
 		require.NoError(t, err)
 		got := policytest.Capabilities(t, "machine", policy)
 		for _, path := range append(refused, "consul/creds/management", "nomad/creds/management", "consul/creds/agent-other") {
@@ -151,10 +157,10 @@ func TestMachineMayNotGetWhatOthersNeed(t *testing.T) {
 
 func TestMachinePolicyDoesNotDependOnTheOrderOfRoles(t *testing.T) {
 	roles := machine.AllRoles()
-	one, err := Of(roles).VaultPolicy("pool")
+	one, err := Of(roles).VaultPolicy(someCluster, someMachine)
 	require.NoError(t, err)
 	slices.Reverse(roles)
-	other, err := Of(roles).VaultPolicy("pool")
+	other, err := Of(roles).VaultPolicy(someCluster, someMachine)
 	require.NoError(t, err)
 	assert.Equal(t, one, other)
 }
@@ -167,9 +173,9 @@ func TestAgentsMayRegisterWhatIsAnnounced(t *testing.T) {
 			want = append(want, announced.Name)
 		}
 	}
-	tokens, err := All().Tokens("pool")
+	tokens, err := All().Tokens(someCluster, someMachine)
 	require.NoError(t, err)
-	i := slices.IndexFunc(tokens, func(token machine.PoolToken) bool { return token.Role == access.AgentToken.Role("pool") })
+	i := slices.IndexFunc(tokens, func(token machine.MachineToken) bool { return token.Role == access.AgentToken.Role(someMachine.Name) })
 	require.GreaterOrEqual(t, i, 0)
 	for _, block := range policytest.Parse(t, "agent.hcl", tokens[i].Policy).Blocks {
 		if block.Type == "service" {
@@ -191,5 +197,70 @@ func TestAgentsMayRegisterWhatIsAnnounced(t *testing.T) {
 			}
 		}
 		assert.Subset(t, want, registered)
+	}
+}
+
+// A machine asks for certificates with its own names and addresses, and may ask for no others.
+func TestCertificatesAreTheMachinesOwn(t *testing.T) {
+	type parameters = map[string][]string
+	for role, want := range map[machine.Role]map[string]parameters{
+		machine.RoleVault: {"pki-vault/issue/server": {
+			"common_name": {names.VaultName}, "alt_names": {"vault.service.consul,localhost"},
+			"ip_sans": {"127.0.0.1,10.0.1.10,198.18.0.10"},
+		}},
+		machine.RoleNomadClient: {"pki-nomad/issue/client": {"common_name": {"client.global.nomad"}, "alt_names": {"localhost"}}},
+	} {
+		policy, err := Of([]machine.Role{role}).VaultPolicy(someCluster, someMachine)
+		require.NoError(t, err)
+		for path, parameters := range want {
+			assert.Equal(t, parameters, policytest.Parameters(t, "machine", policy)[path], path)
+		}
+	}
+}
+
+// What consul-template asks with on a machine is what the machine's policy allows, to the letter: Vault compares texts.
+func TestMachineMayAskAsItDoes(t *testing.T) {
+	ask := regexp.MustCompile(`pkiCert "([^"]+)"((?: "[^"]*")+)`)
+	parameter := regexp.MustCompile(`"([^=]+)=([^"]*)"`)
+	for name, k := range kinds(t) {
+		policy, err := k.parts().VaultPolicy(k.Cluster, k.Machine)
+		require.NoError(t, err)
+		allowed := policytest.Parameters(t, name, policy)
+		asked := 0
+		for _, file := range k.config(t).WriteFiles {
+			for _, found := range ask.FindAllStringSubmatch(file.Content, -1) {
+				with := map[string][]string{}
+				for _, p := range parameter.FindAllStringSubmatch(found[2], -1) {
+					with[p[1]] = []string{p[2]}
+				}
+				assert.Equal(t, allowed[found[1]], with, "%s of %s", found[1], name)
+				asked++
+			}
+		}
+		assert.Positive(t, asked)
+	}
+}
+
+// No machine but one of the product may speak for a service of the platform.
+func TestServicesOfThePlatformAreNotForClients(t *testing.T) {
+	for role, own := range map[machine.Role][]string{
+		machine.RoleNomadClient: {"nomad-client"}, machine.RoleNomadServer: {"nomad", "nomad-client"},
+	} {
+		tokens, err := Of([]machine.Role{role}).Tokens(someCluster, someMachine)
+		require.NoError(t, err)
+		for _, token := range tokens {
+			if !strings.HasPrefix(token.Role, "nomad-") {
+				continue
+			}
+			read := map[string]bool{}
+			for _, block := range policytest.Parse(t, token.Role, token.Policy).Blocks {
+				if block.Type == "service" {
+					read[block.Labels[0]] = true
+				}
+			}
+			for _, service := range names.PlatformServices() {
+				assert.Equal(t, !slices.Contains(own, service), read[service], "%s is for reading only to a machine with the role %s", service, role)
+			}
+		}
 	}
 }

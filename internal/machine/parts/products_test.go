@@ -173,10 +173,10 @@ func TestConsulTemplateAccepts(t *testing.T) {
 	consulTemplate := machinetest.Product(t, "consul-template")
 	onDisk(t, func(t *testing.T, root string, k kind) {
 		require.NoError(t, os.WriteFile(root+names.VaultToken, []byte("hvs.token"), 0o600))
-		want := []string{"vault.read(platform/data/gossip/consul)", "vault.read(consul/creds/agent-" + k.Pool + ")"}
+		want := []string{"vault.read(platform/data/gossip/consul)", "vault.read(consul/creds/agent-" + k.Name + ")"}
 		for _, part := range k.parts() {
 			for _, token := range part.Tokens {
-				want = append(want, "vault.read("+names.ConsulCreds(token.Role(k.Pool))+")")
+				want = append(want, "vault.read("+names.ConsulCreds(token.Role(k.Name))+")")
 			}
 		}
 		for name, bundle := range map[string]string{

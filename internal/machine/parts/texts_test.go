@@ -83,17 +83,23 @@ func TestTextsThatEndWhereTheyStand(t *testing.T) {
 	}
 }
 
-// A policy is rendered for a pool whose name stands in it, and for no other.
-func TestPoolsInPolicies(t *testing.T) {
+// A policy is rendered for a machine whose texts stand in it as they are, and for no other.
+func TestTextsInPolicies(t *testing.T) {
 	parts := Of(machine.AllRoles())
-	_, err := parts.VaultPolicy("server-1")
+	k := kinds(t)["server"]
+	_, err := parts.VaultPolicy(k.Cluster, k.Machine)
 	require.NoError(t, err)
-	_, err = parts.Tokens("server-1")
+	_, err = parts.Tokens(k.Cluster, k.Machine)
 	require.NoError(t, err)
-	for _, pool := range []string{`a" { policy = "write" } #`, "a\n", "a`", `a\`, "a{{identity.entity.id}}"} {
-		_, err := parts.VaultPolicy(pool)
-		require.ErrorContains(t, err, "cannot stand in a template or a policy", "%q", pool)
-		_, err = parts.Tokens(pool)
-		require.ErrorContains(t, err, "cannot stand in a template or a policy", "%q", pool)
+	for _, name := range []string{"Machine.Name", "Machine.Pool", "Cluster.Datacenter", "Cluster.Region"} {
+		for _, value := range []string{`a" { policy = "write" } #`, "a\n", "a`", `a\`, "a*", "a{{identity.entity.id}}"} {
+			k := kinds(t)["server"]
+			fields[name].set(&k, value)
+			_, err := parts.VaultPolicy(k.Cluster, k.Machine)
+			require.ErrorContains(t, err, name+" is ", "%q", value)
+			require.ErrorContains(t, err, "cannot stand in a template or a policy", "%q", value)
+			_, err = parts.Tokens(k.Cluster, k.Machine)
+			require.ErrorContains(t, err, "cannot stand in a template or a policy", "%q", value)
+		}
 	}
 }

@@ -121,7 +121,7 @@ func TestUserDataGolden(t *testing.T) {
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		text, err := all[name].config(t).YAML()
 		require.NoError(t, err)
-		policy, err := all[name].parts().VaultPolicy(all[name].Pool)
+		policy, err := all[name].parts().VaultPolicy(all[name].Cluster, all[name].Machine)
 		require.NoError(t, err)
 		archive.Files = append(archive.Files,
 			txtar.File{Name: name + ".yaml", Data: text},

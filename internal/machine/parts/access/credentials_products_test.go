@@ -78,10 +78,43 @@ func TestCredentialsOfARealVault(t *testing.T) {
 	assert.Contains(t, says, "critical: the Consul token dns has 0 s of 1 s left")
 }
 
+// What a real Consul says of tokens is understood: of one whose policy was deleted, and made anew under the same name, and of one
+// that was deleted itself.
+func TestCredentialsOfARealConsul(t *testing.T) {
+	s, h := machinetest.StartConsul(t), newHolder(t)
+	text, err := os.ReadFile(h.script)
+	require.NoError(t, err)
+	text = []byte(strings.ReplaceAll(string(text), "https://localhost:8501", "https://localhost:"+s.Port))
+	require.NoError(t, os.WriteFile(h.script, text, 0o700))
+	ca, err := os.ReadFile(s.CA)
+	require.NoError(t, err)
+	h.Write(t, "etc/hashistack/ca.pem", string(ca))
+	require.NoError(t, os.Symlink(machinetest.Product(t, "consul"), h.Path("bin/consul")))
+	h.Command(t, "systemctl", "exit 0")
+	h.answers(t, "lease lookup l/1", 0, 1000)
+
+	const rules = `node_prefix "" { policy = "read" }`
+	secret := s.Token(t, "dns", rules)
+	h.Write(t, "var/lib/hashistack/leases", "dns l/1 "+secret+"\n")
+	_, says := h.check(t)
+	assert.NotContains(t, says, "critical: the Consul token dns", "it may")
+
+	s.Manage(t, "acl", "policy", "delete", "-name=dns")
+	s.Manage(t, "acl", "policy", "create", "-name=dns", "-rules="+rules)
+	require.Eventually(t, func() bool {
+		_, says = h.check(t)
+		return strings.Contains(says, "critical: the Consul token dns has no policy any more")
+	}, 30*time.Second, 100*time.Millisecond, "%s", says)
+
+	h.Write(t, "var/lib/hashistack/leases", "dns l/1 11111111-2222-4333-8444-555555555555\n")
+	_, says = h.check(t)
+	assert.Contains(t, says, "critical: Consul does not know the token dns")
+}
+
 // With the token and the policy of the machine's agent, the state of its credentials is in Consul's catalog.
 func TestConsulShowsCredentials(t *testing.T) {
 	policy, err := template.New("agent.hcl").Delims("[[", "]]").Funcs(template.FuncMap{
-		"pool":      func() string { return "client" },
+		"machine":   func() string { return "client-1" },
 		"announced": func() []machine.Announcement { return Part.Announces },
 	}).ParseFiles("../consul/policies/consul/agent.hcl")
 	require.NoError(t, err)
@@ -91,8 +124,8 @@ func TestConsulShowsCredentials(t *testing.T) {
 	h.certificate(t, "consul", 99)
 	_, _ = h.check(t)
 
-	service := credentials(machine.Machine{Pool: "client"})
-	service.Token = s.Token(t, "agent-client", rules.String())
+	service := credentials(machine.Machine{Name: "client-1"})
+	service.Token = s.Token(t, "agent-client-1", rules.String())
 	service.Checks[0].Args[0], service.Checks[0].Interval = h.script, 0
 	encoded, err := json.Marshal(map[string]any{"services": []any{service}})
 	require.NoError(t, err)

@@ -200,6 +200,51 @@ func TestCredentialsThatAreLeases(t *testing.T) {
 	assert.NotContains(t, says, dns, "a lease is for those who may end it")
 }
 
+// A token that lives and may do nothing any more is replaced, with all others, and not again before five minutes have gone by.
+func TestCredentialsThatMayDoNothing(t *testing.T) {
+	const lease = "consul/creds/dns/two"
+	h := newHolder(t)
+	h.answers(t, "lease lookup "+lease, 0, 1000)
+	h.Command(t, "systemctl", `echo "$@" >>"`+h.Path("asked")+`"`)
+	consul := func(says string, code int) {
+		h.Command(t, "consul", fmt.Sprintf(`[ "$CONSUL_HTTP_TOKEN" = the-secret ] && [ "$*" = "acl token read -self -format=json" ] && echo '%s' && exit %d`, says, code))
+	}
+	for name, c := range map[string]struct {
+		says string
+		code int
+		bad  string
+	}{
+		"one that may":            {`{"Policies": [{"ID": "1", "Name": "dns"}]}`, 0, ""},
+		"its policy is gone":      {`{"Policies": null, "Description": "Name"}`, 0, "critical: the Consul token dns has no policy any more"},
+		"it is gone itself":       {`Unexpected response code: 403 (ACL not found)`, 1, "critical: Consul does not know the token dns"},
+		"Consul does not answer":  {`dial tcp 127.0.0.1:8501: connect: connection refused`, 1, ""},
+		"Consul has no leader":    {`Unexpected response code: 500 (No cluster leader)`, 1, ""},
+		"leases of before, alone": {"", 1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_ = os.Remove(h.Path("asked"))
+			_ = os.Remove(h.Path("run/hashistack/renewed"))
+			secret := " the-secret"
+			if c.says == "" {
+				secret = ""
+			}
+			h.Write(t, "var/lib/hashistack/leases", "dns "+lease+secret+"\n")
+			consul(c.says, c.code)
+			code, says := h.check(t)
+			assert.NotContains(t, says, "the-secret")
+			if c.bad == "" {
+				assert.Zero(t, code, says)
+				assert.NoFileExists(t, h.Path("asked"))
+				return
+			}
+			assert.Equal(t, 2, code, says)
+			assert.Contains(t, says, c.bad)
+			_, _ = h.check(t)
+			assert.Equal(t, "--no-block restart consul-template.service\n", h.Read(t, "asked"), "once")
+		})
+	}
+}
+
 // Who certified a certificate is renewed by an update, so it is seen months before.
 func TestCredentialsOfAuthorities(t *testing.T) {
 	h := newHolder(t)

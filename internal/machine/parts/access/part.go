@@ -63,7 +63,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 }
 
 // AgentToken is the Consul agent's own. Part consul declares it, for every machine has both parts.
-var AgentToken = machine.Token{Name: "agent", PerPool: true}
+var AgentToken = machine.Token{Name: "agent", Own: true}
 
 // lease is a line of the file with the machine's leases.
 type lease struct{ Name, Path string }
@@ -71,7 +71,7 @@ type lease struct{ Name, Path string }
 func leases(m machine.Machine, tokens []machine.Token) []lease {
 	var all []lease
 	for _, token := range tokens {
-		role := token.Role(m.Pool)
+		role := token.Role(m.Name)
 		all = append(all, lease{role, names.ConsulCreds(role)})
 	}
 	return all

@@ -18,30 +18,17 @@ type Bundle struct {
 	Command     []string // run when the file has changed
 }
 
-// request is the data of certificate.ctmpl. It has no lifetime: the authority's role sets it, so that a change of lifetimes
-// replaces no machine.
+// request is the data of certificate.ctmpl.
 type request struct {
-	Path, CommonName    string
-	AltNames, Addresses []string
+	Path       string
+	Parameters []machine.Parameter
 }
 
-// Template asks for the bundle's certificate, for servers with the machine's addresses. Clients get none: Vault cannot tell
-// whose an address is, so a client's could be a server's.
+// Template asks for the bundle's certificate.
 func (b Bundle) Template(c machine.Cluster, m machine.Machine) machine.Template {
-	certified := b.Certificate.Names(c)
-	var addresses []string
-	if b.Certificate.Role == names.PKIServer {
-		addresses = []string{"127.0.0.1", m.Private.String()}
-		if m.Public.IsValid() {
-			addresses = append(addresses, m.Public.String())
-		}
-	}
 	return machine.Template{
 		Name: b.Name, FS: files, File: "certificate.ctmpl",
-		Data: request{
-			Path:       names.Issue(b.Certificate.Authority, b.Certificate.Role),
-			CommonName: certified[0], AltNames: certified[1:], Addresses: addresses,
-		},
+		Data:        request{names.Issue(b.Certificate.Authority, b.Certificate.Role), b.Certificate.Request(c, m)},
 		Destination: b.Destination, Owner: b.Owner, Command: b.Command,
 	}
 }
@@ -52,7 +39,7 @@ type Secret struct{ Path, Field string }
 // TokenInJSON is an action of consul-template that writes a token. It can stand in a JSON string, because JSON does not escape
 // backquotes.
 func TokenInJSON(token machine.Token, m machine.Machine) string {
-	return "{{ with secret `" + names.ConsulCreds(token.Role(m.Pool)) + "` }}{{ .Data.token }}{{ end }}"
+	return "{{ with secret `" + names.ConsulCreds(token.Role(m.Name)) + "` }}{{ .Data.token }}{{ end }}"
 }
 
 // renewAfter is the part of a certificate's life after which the machine asks for another: between 60 % and 67 %, so that an

@@ -84,7 +84,7 @@ type token struct{ Name, Path string }
 func tokensOf(m machine.Machine, all machine.Contents) tokens {
 	found := tokens{Services: all.Services}
 	for _, t := range all.AgentTokens {
-		found.Tokens = append(found.Tokens, token{t.Setting, names.ConsulCreds(t.Token.Role(m.Pool))})
+		found.Tokens = append(found.Tokens, token{t.Setting, names.ConsulCreds(t.Token.Role(m.Name))})
 	}
 	return found
 }

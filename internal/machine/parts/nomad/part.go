@@ -71,7 +71,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			bundle.Template(c, m),
 			{
 				Name: "nomad-consul", Text: consulToken,
-				Data:        access.Secret{Path: names.ConsulCreds(token.Role(m.Pool))},
+				Data:        access.Secret{Path: names.ConsulCreds(token.Role(m.Name))},
 				Destination: names.NomadDir + "consul.json", Owner: Owner(m), Command: []string{names.Apply, "nomad", restart},
 			},
 		},

@@ -1,10 +1,10 @@
-# What the Consul agent of a machine may do: register its own node. Machines are named after their pool, with a number.
+# What the Consul agent of a machine may do: register its own node.
 
-node_prefix "[[ pool ]]-" {
+node "[[ machine ]]" {
   policy = "write"
 }
 
-agent_prefix "[[ pool ]]-" {
+agent "[[ machine ]]" {
   policy = "write"
 }
 

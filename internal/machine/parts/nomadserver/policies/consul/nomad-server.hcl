@@ -8,11 +8,15 @@ node_prefix "" {
   policy = "read"
 }
 
-# Its own service, and on a machine that is a client too those of allocations that end.
+# Its own service, and on a machine that is a client too that one's and those of allocations that end.
 service_prefix "" {
   policy = "write"
 }
-
+[[ range reserved "nomad" "nomad-client" ]]
+service "[[ . ]]" {
+  policy = "read"
+}
+[[ end ]]
 # The configuration entries of gateways that jobs declare.
 mesh = "write"
 

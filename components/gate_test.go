@@ -1,0 +1,102 @@
+package components
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"hashistack/internal/pulumitest"
+)
+
+const (
+	serverType = "hcloud:index/server:Server"
+	lookType   = "hashistack:index:isVaultInitialised"
+)
+
+// runningPlatform is one whose Vault is initialised already.
+func runningPlatform(t *testing.T) *platform {
+	t.Helper()
+	p := emptyPlatform(t)
+	p.Outputs[lookType] = resource.PropertyMap{"initialised": resource.NewProperty(true)}
+	return p
+}
+
+func TestMachinesWaitForWhatTheyAreGranted(t *testing.T) {
+	p := runningPlatform(t)
+	p.Run(t, p.declare)
+	declared := p.Resources()
+	first := slices.IndexFunc(declared, func(r pulumitest.Resource) bool { return r.Type == serverType })
+	require.Positive(t, first)
+	last := map[string]int{}
+	for i, r := range declared {
+		product, _, _ := strings.Cut(r.Type, ":")
+		last[product] = i
+		if r.Type == GateType {
+			last["gate"] = i
+		}
+	}
+	for _, product := range []string{"vault", "consul", "nomad", "gate"} {
+		assert.Less(t, last[product], first, "all of %s comes before the first machine", product)
+	}
+	// What the gate waits for is not what machines depend on: a policy that is replaced would replace them.
+	for _, machine := range p.All(serverType) {
+		for _, needed := range p.dependencies(machine) {
+			assert.Regexp(t, "^(hcloud|tls|random):", needed, machine.Name)
+		}
+	}
+}
+
+// What the gate waits for, and all that this waits for, must not wait for a machine.
+func TestNothingThatIsGrantedWaitsForAMachine(t *testing.T) {
+	p := newPlatform(t)
+	all := p.byURN()
+	seen := map[string]bool{}
+	var walk func(urn string)
+	walk = func(urn string) {
+		if seen[urn] {
+			return
+		}
+		seen[urn] = true
+		assert.NotEqual(t, serverType, all[urn].Type, all[urn].Name)
+		for _, next := range all[urn].Options.RegisterRPC.GetDependencies() {
+			walk(next)
+		}
+		// A resource waits for its provider too, which is named by URN and ID.
+		if provider := all[urn].Options.Provider; provider != "" {
+			walk(provider[:strings.LastIndex(provider, "::")])
+		}
+	}
+	walk(p.One(t, GateType, "machines").URN)
+	assert.Greater(t, len(seen), 50)
+}
+
+// A new platform's machines come first: all else is in them.
+func TestMachinesOfANewPlatformDoNotWait(t *testing.T) {
+	p := emptyPlatform(t)
+	p.Run(t, p.declareMachines) // and nothing that would open the gate
+	assert.Len(t, p.All(serverType), len(allMachines))
+}
+
+func TestMachinesStayWhenTheyCannotBeGrantedWhatTheyNeed(t *testing.T) {
+	p := runningPlatform(t)
+	p.Failures = map[string]error{"vault:index/policy:Policy::machine-client-2": errors.New("Vault is sealed")}
+	require.ErrorContains(t, p.RunErr(t, p.declare), "Vault is sealed")
+	assert.Empty(t, p.All(serverType))
+
+	p = emptyPlatform(t)
+	p.Refusals = map[string][]error{lookType: {errors.New("no such provider")}}
+	require.ErrorContains(t, p.RunErr(t, p.declareMachines), "machines stay as they are")
+	assert.Empty(t, p.All(serverType))
+}
+
+func TestPreviewAsksNobody(t *testing.T) {
+	p := emptyPlatform(t)
+	p.Refusals = map[string][]error{lookType: {errors.New("a preview needs the state alone")}}
+	p.Preview(t, p.declare)
+	assert.Len(t, p.All(serverType), len(allMachines))
+}
