@@ -26,6 +26,13 @@ func (w *world) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	for machine := range w.outputs.Machines {
+		addresses, err := w.stack.OnMachine(ctx, machine, "bash", "-c", "hostname -I | tr ' ' '\\n' | grep '^10[.]'")
+		if err != nil {
+			return err
+		}
+		w.private[machine] = strings.TrimSpace(string(addresses))
+	}
 	for _, path := range []string{"default/page/config", "default/twin/config", other + "/twin/config", "default/probe-own/config"} {
 		if _, err := client.KVv2("secret").Put(ctx, path, map[string]any{"of": path}); err != nil {
 			return fmt.Errorf("store a secret at %s: %w", path, err)
@@ -237,11 +244,7 @@ func (w *world) machines() []Attempt {
 func (w *world) network() []Attempt {
 	connect := func(from, port string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			host, err := w.stack.OnMachine(ctx, w.server, "bash", "-c", "hostname -I | tr ' ' '\\n' | grep '^10[.]'")
-			if err != nil {
-				return err
-			}
-			address := net.JoinHostPort(strings.TrimSpace(string(host)), port)
+			address := net.JoinHostPort(w.private[w.server], port)
 			return w.shell(ctx, from, "timeout 3 bash -c 'exec 3<>/dev/tcp/"+strings.Replace(address, ":", "/", 1)+"'")
 		}
 	}

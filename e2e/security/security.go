@@ -40,6 +40,9 @@ type world struct {
 	nomad   *nomad.Client
 	client  string // a machine that runs jobs
 	server  string
+	// Others of the same kind.
+	sibling, otherServer string
+	private              map[string]string // private addresses by machine
 }
 
 // Try makes all attempts, one after the other, and says of each how it ended.
@@ -51,12 +54,13 @@ func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) ([]Row, er
 	w := &world{
 		stack: s, outputs: outputs, nomad: client,
 		client: slices.Min(outputs.Members("client")), server: slices.Min(outputs.Members("server")),
+		sibling: slices.Max(outputs.Members("client")), otherServer: slices.Max(outputs.Members("server")), private: map[string]string{},
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
 	}
 	var rows []Row
-	for _, attempts := range [][]Attempt{w.tasks(), w.metadata(), w.secrets(), w.machines(), w.network()} {
+	for _, attempts := range [][]Attempt{w.tasks(), w.metadata(), w.secrets(), w.machines(), w.siblings(), w.certificates(), w.network()} {
 		for _, attempt := range attempts {
 			rows = append(rows, attempt.try(ctx))
 		}

@@ -1,0 +1,101 @@
+package security
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"hashistack/internal/names"
+)
+
+// siblings are attempts of root on a machine to be another one, which may differ in nothing but its number.
+func (w *world) siblings() []Attempt {
+	var attempts []Attempt
+	for _, pair := range []struct{ own, other string }{{w.client, w.sibling}, {w.server, w.otherServer}} {
+		asMachine := vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && "
+		agent := func(machine string) func(context.Context) error {
+			return w.on(pair.own, asMachine+"vault read "+names.ConsulCreds("agent-"+machine))
+		}
+		node := func(machine string) func(context.Context) error {
+			return w.consulAPI(pair.own, agentToken, "catalog/register", fmt.Sprintf(`{"Node": %q, "Address": "`+w.private[machine]+`"}`, machine))
+		}
+		from := func(machine string) func(context.Context) error {
+			return func(ctx context.Context) error {
+				token, err := w.stack.OnMachine(ctx, pair.own, "cat", names.VaultToken)
+				if err != nil {
+					return err
+				}
+				return w.shell(ctx, machine, vaultOn+" VAULT_TOKEN="+strings.TrimSpace(string(token))+" && vault token lookup >/dev/null")
+			}
+		}
+		position := "root on " + pair.own
+		attempts = append(attempts,
+			Attempt{position, "get the Consul token of " + pair.other, "403", agent(pair.other), agent(pair.own)},
+			Attempt{position, "register " + pair.other + " in Consul", "403", node(pair.other), node(pair.own)},
+			Attempt{position, "use its login to Vault on " + pair.other, "403", from(pair.other), from(pair.own)},
+		)
+	}
+	return append(attempts, w.services()...)
+}
+
+// services are attempts of root on a client to speak for a service of the platform, with the token of its Nomad.
+func (w *world) services() []Attempt {
+	deregister := func(node, service string) func(context.Context) error {
+		return w.consulAPI(w.client, nomadToken, "catalog/deregister", fmt.Sprintf(`{"Node": %q, "ServiceID": %q}`, node, service))
+	}
+	leaf := func(service string) func(context.Context) error {
+		return w.consulAPI(w.client, nomadToken, "agent/connect/ca/leaf/"+service, "")
+	}
+	attempts := []Attempt{
+		{"root on a client", "deregister Vault of a server", "403", deregister(w.server, "vault"), deregister(w.client, "nomad-client")},
+	}
+	for _, service := range names.PlatformServices() {
+		if service != "nomad-client" {
+			attempts = append(attempts, Attempt{"root on a client", "get a mesh certificate as " + service, "403", leaf(service), leaf("a-service-of-a-job")})
+		}
+	}
+	return attempts
+}
+
+// certificates are attempts to get a certificate with what is another machine's, or with more than its role gives.
+func (w *world) certificates() []Attempt {
+	var attempts []Attempt
+	for _, c := range []struct{ machine, mount, role, name, what, with string }{
+		{w.client, names.PKIConsul, names.PKIClient, "client.fsn1.consul", "a name of its own choice", "alt_names=page.service.consul"},
+		{w.client, names.PKINomad, names.PKIClient, "client.global.nomad", "a shorter life", "ttl=1m"},
+		{w.server, names.PKIVault, names.PKIServer, names.VaultName, "another server's address", "ip_sans=" + w.private[w.otherServer]},
+		{w.server, names.PKIConsul, names.PKIServer, "server.fsn1.consul", "an address of its own choice", "ip_sans=192.0.2.1"},
+		{w.server, names.PKINomad, names.PKIServer, "server.global.nomad", "a URI", "uri_sans=spiffe://a/b"},
+	} {
+		issue := vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && vault write " + names.Issue(c.mount, c.role) + " common_name=" + c.name
+		attempts = append(attempts, Attempt{
+			"root on " + c.machine, "get a certificate of " + c.mount + " with " + c.what, "403", w.on(c.machine, issue+" "+c.with), w.on(c.machine, issue),
+		})
+	}
+	return attempts
+}
+
+// vaultOn makes a machine's shell talk to Vault.
+const vaultOn = "export VAULT_ADDR=https://" + names.VaultName + ":8200 VAULT_CACERT=" + names.CAFile
+
+// Where a machine has the Consul tokens of its agent and of its Nomad.
+const (
+	agentToken = `sed --quiet 's/.*"agent": "\([^"]*\)".*/\1/p' ` + names.ConsulDir + `tokens.json`
+	nomadToken = `sed --quiet 's/.*"token": "\([^"]*\)".*/\1/p' ` + names.NomadDir + `consul.json`
+)
+
+// on runs a command as root on a machine, and forgets what it prints.
+func (w *world) on(machine, command string) func(context.Context) error {
+	return func(ctx context.Context) error { return w.shell(ctx, machine, command+" >/dev/null") }
+}
+
+// consulAPI asks the Consul agent of a machine, with the token that a command there prints. A body is put. The error has the
+// status.
+func (w *world) consulAPI(machine, token, path, body string) func(context.Context) error {
+	put := ""
+	if body != "" {
+		put = "--request PUT --data '" + body + "' "
+	}
+	return w.on(machine, `secret=$(`+token+`); [ -n "$secret" ] && curl --silent --show-error --fail --cacert `+names.CAFile+
+		` --header "X-Consul-Token: $secret" `+put+`https://localhost:8501/v1/`+path)
+}
