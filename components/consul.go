@@ -191,7 +191,7 @@ func (c *Consul) machineRoles(ctx *pulumi.Context, args *ConsulArgs) error {
 	return nil
 }
 
-func (c *Consul) machineRole(ctx *pulumi.Context, args *ConsulArgs, token machine.MachineToken) error {
+func (c *Consul) machineRole(ctx *pulumi.Context, args *ConsulArgs, token machine.TokenRole) error {
 	policy, err := c.policy(ctx, token.Role, token.Policy)
 	if err != nil {
 		return err

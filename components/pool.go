@@ -205,7 +205,7 @@ func (p *MachinePool) vaultPolicy(m PoolMachine) pulumi.StringOutput {
 
 // tokens are the Consul tokens of a machine: those of all parts, whether or not the machine has them, so that a pool that gets a
 // part later needs no role first.
-func (p *MachinePool) tokens(m PoolMachine) ([]machine.MachineToken, error) {
+func (p *MachinePool) tokens(m PoolMachine) ([]machine.TokenRole, error) {
 	return parts.All().Tokens(p.args.Cluster, p.described(m))
 }
 

@@ -52,15 +52,15 @@ func (parts Parts) FirstCertificate() []string {
 }
 
 // Tokens are the Consul tokens that a machine with these parts is given, each with its policy in Consul.
-func (parts Parts) Tokens(c Cluster, m Machine) ([]MachineToken, error) {
-	var all []MachineToken
+func (parts Parts) Tokens(c Cluster, m Machine) ([]TokenRole, error) {
+	var all []TokenRole
 	for _, part := range parts {
 		for _, token := range part.Tokens {
 			policy, err := part.policy("consul/"+token.Name+".hcl", c, m, parts)
 			if err != nil {
 				return nil, err
 			}
-			all = append(all, MachineToken{token.Role(m.Name), policy})
+			all = append(all, TokenRole{token.Role(m.Name), policy})
 		}
 	}
 	return all, nil
@@ -111,8 +111,8 @@ func (p Part) holds(name string) bool {
 	return err == nil
 }
 
-// MachineToken is a Consul token of a machine: a role of Vault's Consul engine, and the policy in Consul that its tokens have.
-type MachineToken struct{ Role, Policy string }
+// TokenRole is what issues a Consul token of a machine: a role of Vault's Consul engine, and the policy in Consul that its tokens have.
+type TokenRole struct{ Role, Policy string }
 
 // VaultPolicy is what a machine with these parts may do in Vault. The order of the roles in the configuration makes no
 // difference to it.

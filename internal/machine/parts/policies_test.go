@@ -175,7 +175,7 @@ func TestAgentsMayRegisterWhatIsAnnounced(t *testing.T) {
 	}
 	tokens, err := All().Tokens(someCluster, someMachine)
 	require.NoError(t, err)
-	i := slices.IndexFunc(tokens, func(token machine.MachineToken) bool { return token.Role == access.AgentToken.Role(someMachine.Name) })
+	i := slices.IndexFunc(tokens, func(token machine.TokenRole) bool { return token.Role == access.AgentToken.Role(someMachine.Name) })
 	require.GreaterOrEqual(t, i, 0)
 	for _, block := range policytest.Parse(t, "agent.hcl", tokens[i].Policy).Blocks {
 		if block.Type == "service" {
