@@ -191,7 +191,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	p.pools = []*MachinePool{server, client}
 	site := p.network.Site()
 	servers := With(p.pools, machine.RoleVault)
-	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site}); err != nil {
+	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site, Keys: VaultKeys{Shares: 1, Threshold: 1}}); err != nil {
 		return err
 	}
 	if _, err = NewPKI(ctx, "pki", &PKIArgs{

@@ -13,12 +13,13 @@ import (
 // VaultType is the type token of Vault.
 const VaultType = typePrefix + "Vault"
 
-// Key shares of a Vault without a key management service. They all lie in the stack's encrypted state, from which each
-// machine's Vault is unsealed; more than one share would not make them safer there.
-const (
-	keyShares    = 1
-	keyThreshold = 1
-)
+// VaultKeys are the keys that a Vault cluster gives out when it is initialised. They all lie in the stack's encrypted state,
+// from which each machine's Vault is unsealed if no service does that.
+type VaultKeys struct {
+	Shares    int
+	Threshold int
+	PGPKeys   []string // binary public keys in base64; one for each share, or none
+}
 
 // VaultArgs describes the Vault cluster.
 type VaultArgs struct {
@@ -26,6 +27,7 @@ type VaultArgs struct {
 	Trust    *Trust
 	Site     Site
 	AutoSeal bool // a key management service unseals it
+	Keys     VaultKeys
 }
 
 // Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit device and the key-value
@@ -37,6 +39,9 @@ type Vault struct {
 	Address pulumi.StringOutput
 	// RootToken may do everything. It is the stack's own identity.
 	RootToken pulumi.StringOutput
+	// Keys are the unseal keys, or the recovery keys of a Vault that a key management service unseals: as OpenPGP messages if
+	// there are keys to encrypt them for.
+	Keys pulumi.StringArrayOutput
 
 	unsealKeys pulumi.StringArrayOutput // none with a key management service
 	provider   *vault.Provider
@@ -78,16 +83,24 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 
 // bootstrap declares what happens to a Vault cluster once: it is initialised, and each machine is unsealed.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) ([]pulumi.Resource, error) {
+	var pgpKeys pulumi.StringArrayInput // none rather than an empty list: existing stacks have no such input
+	if len(args.Keys.PGPKeys) > 0 {
+		pgpKeys = pulumi.ToStringArray(args.Keys.PGPKeys)
+	}
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
 		Cluster:    clusterOf(args.Machines, names.VaultPort, args.Trust.Bundle),
-		Shares:     pulumi.Int(keyShares),
-		Threshold:  pulumi.Int(keyThreshold),
+		Shares:     pulumi.Int(args.Keys.Shares),
+		Threshold:  pulumi.Int(args.Keys.Threshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),
+		PgpKeys:    pgpKeys,
 	}, v.site.inside(v, pulumi.DependsOn(servers(args.Machines)))...)
 	if err != nil {
 		return nil, fmt.Errorf("initialise Vault: %w", err)
 	}
-	v.RootToken, v.unsealKeys = initialised.RootToken, initialised.UnsealKeys
+	v.RootToken, v.unsealKeys, v.Keys = initialised.RootToken, initialised.UnsealKeys, initialised.UnsealKeys
+	if args.AutoSeal {
+		v.Keys = initialised.RecoveryKeys
+	}
 	ready := []pulumi.Resource{initialised}
 	for _, m := range args.Machines {
 		unsealed, err := hashistack.NewVaultUnseal(ctx, m.Name, &hashistack.VaultUnsealArgs{

@@ -28,6 +28,7 @@ type Config struct {
 	Versions      Versions       `json:"versions"`
 	Mirror        *Mirror        `json:"mirror"` // nil: HashiCorp's own repository
 	Seal          *Seal          `json:"seal"`   // nil: Vault has key shares
+	VaultKeys     VaultKeys      `json:"vaultKeys"`
 	Lifetimes     Lifetimes      `json:"lifetimes"`
 	Patience      time.Duration  `json:"patience"`
 	Generations   Generations    `json:"generations"`
@@ -114,6 +115,14 @@ func (c *Config) operation() table {
 			key: "seal", field: &c.Seal,
 			says:    "A key management service that unseals Vault",
 			without: "key shares, which the stack keeps encrypted and unseals with", of: (*Seal).settings,
+		},
+		rule{"`vaultKeys.pgpKeyFiles` needs a `seal`: without one the stack itself unseals every machine that it replaces, and has to read the unseal keys.", c.readableKeys},
+		group{
+			key: "vaultKeys", of: c.VaultKeys.settings(),
+			says: "The keys that Vault gives out when it is initialised: unseal keys, or recovery keys if a `seal` unseals it",
+			more: "They are in the stack's encrypted state, and fixed from then on: another number is refused in the preview. Recovery keys " +
+				"can be encrypted for the people who keep them, by Vault itself, so that the state holds what only they can read. Vault does " +
+				"that for OpenPGP keys; it knows no age keys.",
 		},
 		group{
 			key: "lifetimes", of: c.Lifetimes.settings(),
@@ -267,6 +276,38 @@ func (s *Seal) settings() table {
 			},
 		},
 		rule{"A seal has all that Vault needs to reach the service: on a machine it finds nothing else, no environment and no instance metadata.", s.complete},
+	}
+}
+
+// VaultKeys are the keys that Vault gives out once.
+type VaultKeys struct {
+	Shares      int      `json:"shares"`
+	Threshold   int      `json:"threshold"`
+	PGPKeyFiles []string `json:"pgpKeyFiles"`
+
+	pgpKeys []string // the contents of PGPKeyFiles as Vault takes them
+}
+
+func (v *VaultKeys) settings() table {
+	const byVault = "Vault splits a key into at most 255 shares"
+	return table{
+		setting[int]{
+			key: "shares", field: &v.Shares,
+			says: "How many keys there are. All lie in the same state, so more than one are safer only if they are encrypted for several people",
+			must: fromTo(1, 255, byVault), defaultTo: 1,
+		},
+		rule{"`threshold` is at most `shares`, and at least 2 if there are several.", v.enoughShares},
+		setting[int]{
+			key: "threshold", field: &v.Threshold,
+			says: "How many of the keys are needed together",
+			must: fromTo(1, 255, byVault), defaultTo: 1,
+		},
+		rule{"`pgpKeyFiles` has as many files as there are `shares`, each with a key of its own.", v.sharesForAll},
+		list[string]{
+			key: "pgpKeyFiles", field: &v.PGPKeyFiles,
+			says: "Files with the OpenPGP public key of each person who keeps a recovery key, as `gpg --export` writes them, with `--armor`, without, or in base64",
+			each: filePath, without: "nobody's: the state has the keys in plain text, encrypted with the rest of it", example: []string{"alice.asc"},
+		},
 	}
 }
 
