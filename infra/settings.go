@@ -172,7 +172,7 @@ func (p *Pool) settings() table {
 			key: "count", field: &p.Count,
 			says: "How many machines the pool has",
 			// Hetzner spreads at most ten servers of a placement group.
-			must: fromTo(1, 10, "use several pools for more"), example: 3,
+			must: oneTo(10, "use several pools for more"), example: 3,
 		},
 		setting[string]{
 			key: "type", field: &p.Type,
@@ -294,13 +294,13 @@ func (v *VaultKeys) settings() table {
 		setting[int]{
 			key: "shares", field: &v.Shares,
 			says: "How many keys there are. All lie in the same state, so more than one are safer only if they are encrypted for several people",
-			must: fromTo(1, 255, byVault), defaultTo: 1,
+			must: oneTo(255, byVault), defaultTo: 1,
 		},
 		rule{"`threshold` is at most `shares`, and at least 2 if there are several.", v.enoughShares},
 		setting[int]{
 			key: "threshold", field: &v.Threshold,
 			says: "How many of the keys are needed together",
-			must: fromTo(1, 255, byVault), defaultTo: 1,
+			must: oneTo(255, byVault), defaultTo: 1,
 		},
 		rule{"`pgpKeyFiles` has as many files as there are `shares`, each with a key of its own.", v.sharesForAll},
 		list[string]{
@@ -377,7 +377,7 @@ type Generations struct {
 
 func (g *Generations) settings() table {
 	number := func(key string, field *int, says string) setting[int] {
-		return setting[int]{key: key, field: field, says: says, must: fromTo(1, 1000, "generations are counted from 1"), defaultTo: 1}
+		return setting[int]{key: key, field: field, says: says, must: oneTo(1000, "generations are counted from 1"), defaultTo: 1}
 	}
 	return table{
 		number("consulGossip", &g.ConsulGossip, "Consul's gossip key"),
