@@ -21,6 +21,17 @@ type VaultKeys struct {
 	PGPKeys   []string // binary public keys in base64; one for each share, or none
 }
 
+// auditDevices record every request. Vault answers none that it can record nowhere, so there are two, and a full disk stops
+// only the first: journald throws old entries away rather than fill its disk, and takes what it is sent in any case. The
+// second needs no file on the machine, so it is there for machines that were made before it, too.
+var auditDevices = []struct {
+	kind    string
+	options map[string]string
+}{
+	{"file", map[string]string{"file_path": names.VaultAuditLog}},
+	{"syslog", map[string]string{"tag": names.VaultAuditTag, "facility": "AUTH"}},
+}
+
 // VaultArgs describes the Vault cluster.
 type VaultArgs struct {
 	Machines []Machine // with the role vault
@@ -30,7 +41,7 @@ type VaultArgs struct {
 	Keys     VaultKeys
 }
 
-// Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit device and the key-value
+// Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit devices and the key-value
 // store that holds what the platform itself needs. The machines form the cluster among themselves.
 type Vault struct {
 	pulumi.ResourceState
@@ -68,12 +79,12 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 	if err != nil {
 		return nil, fmt.Errorf("configure Vault provider: %w", err)
 	}
-	if _, err = vault.NewAudit(ctx, "file", &vault.AuditArgs{
-		Type:    pulumi.String("file"),
-		Path:    pulumi.String("file"),
-		Options: pulumi.StringMap{"file_path": pulumi.String(names.VaultAuditLog)},
-	}, v.inside(v)...); err != nil {
-		return nil, fmt.Errorf("enable audit device: %w", err)
+	for _, device := range auditDevices {
+		if _, err = vault.NewAudit(ctx, device.kind, &vault.AuditArgs{
+			Type: pulumi.String(device.kind), Path: pulumi.String(device.kind), Options: pulumi.ToStringMap(device.options),
+		}, v.inside(v)...); err != nil {
+			return nil, fmt.Errorf("enable audit device %s: %w", device.kind, err)
+		}
 	}
 	if v.platform, err = v.mountKV(ctx, v, names.Platform, "what the platform itself needs"); err != nil {
 		return nil, err

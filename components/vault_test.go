@@ -63,6 +63,7 @@ func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
 		assert.Contains(t, p.dependencies(provider), "hashistack:index:VaultUnseal "+m.name)
 	}
 	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": names.VaultAuditLog})
+	assertInputs(t, p.One(t, "vault:index/audit:Audit", "syslog"), want{"type": "syslog", "path": "syslog", "options.tag": names.VaultAuditTag})
 	assertInputs(t, p.One(t, "vault:index/mount:Mount", "platform"), want{"path": "platform", "type": "kv", "options.version": "2"})
 }
 
