@@ -41,13 +41,13 @@ func TestFullDiskUnderAuditLogDoesNotStopVault(t *testing.T) {
 	enable(file.kind, file.options)
 	assert.Equal(t, http.StatusOK, secret(), "one device, a disk with room")
 	fill()
-	assert.Equal(t, http.StatusInternalServerError, secret(), "one device, a full disk")
+	assert.Contains(t, several(secret), http.StatusInternalServerError, "one device, a full disk")
 
 	require.NoError(t, os.Remove(filler))
 	enable(syslog.kind, syslog.options)
 	fill()
 	drain(journal)
-	assert.Equal(t, http.StatusOK, secret(), "both devices, a full disk")
+	assert.NotContains(t, several(secret), http.StatusInternalServerError, "both devices, a full disk")
 	select {
 	case record := <-journal:
 		assert.Contains(t, record, names.VaultAuditTag)
@@ -81,6 +81,15 @@ func listenForSyslog(t *testing.T) chan string {
 		}
 	}()
 	return records
+}
+
+// several are the answers to requests whose records are longer together than what a full disk has left in the log's last page.
+func several(request func() int) []int {
+	var answers []int
+	for range 10 {
+		answers = append(answers, request())
+	}
+	return answers
 }
 
 func drain(records chan string) {
