@@ -226,11 +226,11 @@ func TestVaultEncryptsRecoveryKeys(t *testing.T) {
 	began, err := client.Sys().GenerateRootInit("", "")
 	require.NoError(t, err)
 	assert.Equal(t, 2, began.Required)
-	for _, key := range []string{keys[0], keys[0]} {
-		progress, err := client.Sys().GenerateRootUpdate(key, began.Nonce)
-		require.NoError(t, err)
-		require.False(t, progress.Complete)
-	}
+	progress, err := client.Sys().GenerateRootUpdate(keys[0], began.Nonce)
+	require.NoError(t, err)
+	require.False(t, progress.Complete)
+	_, err = client.Sys().GenerateRootUpdate(keys[0], began.Nonce)
+	require.ErrorContains(t, err, "already been provided")
 	done, err := client.Sys().GenerateRootUpdate(keys[1], began.Nonce)
 	require.NoError(t, err)
 	assert.True(t, done.Complete)
