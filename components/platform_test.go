@@ -185,7 +185,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	site := p.network.Site()
 	servers := With(p.pools, machine.RoleVault)
 	var err error
-	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site}); err != nil {
+	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site, Keys: VaultKeys{Shares: 1, Threshold: 1}}); err != nil {
 		return err
 	}
 	pki, err := NewPKI(ctx, "pki", &PKIArgs{

@@ -13,12 +13,24 @@ import (
 // VaultType is the type token of Vault.
 const VaultType = typePrefix + "Vault"
 
-// Key shares of a Vault without a key management service. They all lie in the stack's encrypted state, from which each
-// machine's Vault is unsealed; more than one share would not make them safer there.
-const (
-	keyShares    = 1
-	keyThreshold = 1
-)
+// VaultKeys are the keys that a Vault cluster gives out when it is initialised. They all lie in the stack's encrypted state,
+// from which each machine's Vault is unsealed if no service does that.
+type VaultKeys struct {
+	Shares    int
+	Threshold int
+	PGPKeys   []string // binary public keys in base64; one for each share, or none
+}
+
+// auditDevices record every request. Vault answers none that it can record nowhere, so there are two, and a full disk stops
+// only the first: journald throws old entries away rather than fill its disk, and takes what it is sent in any case. The
+// second needs no file on the machine, so it is there for machines that were made before it, too.
+var auditDevices = []struct {
+	kind    string
+	options map[string]string
+}{
+	{"file", map[string]string{"file_path": names.VaultAuditLog}},
+	{"syslog", map[string]string{"tag": names.VaultAuditTag, "facility": "AUTH"}},
+}
 
 // VaultArgs describes the Vault cluster.
 type VaultArgs struct {
@@ -26,9 +38,10 @@ type VaultArgs struct {
 	Trust    *Trust
 	Site     Site
 	AutoSeal bool // a key management service unseals it
+	Keys     VaultKeys
 }
 
-// Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit device and the key-value
+// Vault is the Vault cluster: initialised once, unsealed on every machine, with its audit devices and the key-value
 // store that holds what the platform itself needs. The machines form the cluster among themselves.
 type Vault struct {
 	pulumi.ResourceState
@@ -37,6 +50,9 @@ type Vault struct {
 	Address pulumi.StringOutput
 	// RootToken may do everything. It is the stack's own identity.
 	RootToken pulumi.StringOutput
+	// Keys are the unseal keys, or the recovery keys of a Vault that a key management service unseals: as OpenPGP messages if
+	// there are keys to encrypt them for.
+	Keys pulumi.StringArrayOutput
 
 	unsealKeys pulumi.StringArrayOutput // none with a key management service
 	provider   *vault.Provider
@@ -63,12 +79,12 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 	if err != nil {
 		return nil, fmt.Errorf("configure Vault provider: %w", err)
 	}
-	if _, err = vault.NewAudit(ctx, "file", &vault.AuditArgs{
-		Type:    pulumi.String("file"),
-		Path:    pulumi.String("file"),
-		Options: pulumi.StringMap{"file_path": pulumi.String(names.VaultAuditLog)},
-	}, v.inside(v)...); err != nil {
-		return nil, fmt.Errorf("enable audit device: %w", err)
+	for _, device := range auditDevices {
+		if _, err = vault.NewAudit(ctx, device.kind, &vault.AuditArgs{
+			Type: pulumi.String(device.kind), Path: pulumi.String(device.kind), Options: pulumi.ToStringMap(device.options),
+		}, v.inside(v)...); err != nil {
+			return nil, fmt.Errorf("enable audit device %s: %w", device.kind, err)
+		}
 	}
 	if v.platform, err = v.mountKV(ctx, v, names.Platform, "what the platform itself needs"); err != nil {
 		return nil, err
@@ -81,16 +97,24 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 // That does not wait for any machine that is replaced: what a new machine is granted must be in Vault before the machine comes.
 // So the first machine is unsealed by a resource that knows of no machine, and once more like the others.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) (pulumi.Resource, error) {
+	var pgpKeys pulumi.StringArrayInput // none rather than an empty list: existing stacks have no such input
+	if len(args.Keys.PGPKeys) > 0 {
+		pgpKeys = pulumi.ToStringArray(args.Keys.PGPKeys)
+	}
 	initialised, err := hashistack.NewVaultInit(ctx, name, &hashistack.VaultInitArgs{
 		Cluster:    clusterOf(args.Machines, names.VaultPort, args.Trust.Bundle),
-		Shares:     pulumi.Int(keyShares),
-		Threshold:  pulumi.Int(keyThreshold),
+		Shares:     pulumi.Int(args.Keys.Shares),
+		Threshold:  pulumi.Int(args.Keys.Threshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),
+		PgpKeys:    pgpKeys,
 	}, v.site.inside(v)...)
 	if err != nil {
 		return nil, fmt.Errorf("initialise Vault: %w", err)
 	}
-	v.RootToken, v.unsealKeys = initialised.RootToken, initialised.UnsealKeys
+	v.RootToken, v.unsealKeys, v.Keys = initialised.RootToken, initialised.UnsealKeys, initialised.UnsealKeys
+	if args.AutoSeal {
+		v.Keys = initialised.RecoveryKeys
+	}
 	usable, err := v.unseal(ctx, name, args.Machines[0], nil, args.Trust)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func TestVaultBootstrap(t *testing.T) {
 	initialised := p.One(t, "hashistack:index:VaultInit", "vault")
 	assertCluster(t, initialised, "cluster", 8200, "")
 	assertInputs(t, initialised, want{
-		"shares": keyShares, "threshold": keyThreshold, "autoUnseal": false,
+		"shares": 1, "threshold": 1, "autoUnseal": false, "pgpKeys": nil,
 	})
 	assert.Len(t, p.All("hashistack:index:VaultUnseal"), len(serverMachines)+1)
 	for i, m := range serverMachines {
@@ -68,12 +68,15 @@ func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
 		assert.NotContains(t, waited, "hashistack:index:VaultUnseal "+m.name)
 	}
 	assertInputs(t, p.One(t, "vault:index/audit:Audit", "file"), want{"type": "file", "options.file_path": names.VaultAuditLog})
+	assertInputs(t, p.One(t, "vault:index/audit:Audit", "syslog"), want{"type": "syslog", "path": "syslog", "options.tag": names.VaultAuditTag})
 	assertInputs(t, p.One(t, "vault:index/mount:Mount", "platform"), want{"path": "platform", "type": "kv", "options.version": "2"})
 }
 
 func TestVaultWithKeyManagementService(t *testing.T) {
 	p := emptyPlatform(t)
 	p.Outputs["hashistack:index:VaultInit"]["unsealKeys"] = resource.NewProperty([]resource.PropertyValue{})
+	p.Outputs["hashistack:index:VaultInit"]["recoveryKeys"] = resource.NewProperty([]resource.PropertyValue{resource.NewProperty("for alice")})
+	var keys []string
 	p.Run(t, func(ctx *pulumi.Context) (err error) {
 		if err = p.declareGround(ctx); err != nil {
 			return err
@@ -86,12 +89,20 @@ func TestVaultWithKeyManagementService(t *testing.T) {
 		if err := p.boot(ctx); err != nil {
 			return err
 		}
-		_, err = NewVault(ctx, "vault", &VaultArgs{
+		vault, err := NewVault(ctx, "vault", &VaultArgs{
 			Machines: []Machine{pool.Machines[0].Machine}, Trust: p.trust, Site: p.network.Site(), AutoSeal: true,
+			Keys: VaultKeys{Shares: 2, Threshold: 2, PGPKeys: []string{"alice", "bob"}},
 		})
-		return err
+		if err != nil {
+			return err
+		}
+		vault.Keys.ApplyT(func(are []string) []string { keys = are; return are })
+		return nil
 	})
-	assertInputs(t, p.One(t, "hashistack:index:VaultInit", "vault"), want{"autoUnseal": true})
+	assertInputs(t, p.One(t, "hashistack:index:VaultInit", "vault"), want{
+		"autoUnseal": true, "shares": 2, "threshold": 2, "pgpKeys": list("alice", "bob"),
+	})
+	assert.Equal(t, []string{"for alice"}, keys, "those that the service makes necessary")
 	assertSecret(t, p.One(t, "hashistack:index:VaultUnseal", "server-1"), "keys", list[string]())
 	assert.Contains(t, p.dependencies(p.One(t, "pulumi:providers:vault", "vault")), "hashistack:index:VaultUnseal vault",
 		"the service unseals it, which is waited for")

@@ -60,7 +60,7 @@ func TestWorkloadsLogInToConsul(t *testing.T) {
 	assertInputs(t, p.One(t, rules, "nomad-services"), want{
 		"authMethod": "nomad-workloads", "bindType": "service", "bindName": "${value.nomad_service}",
 		"selector": `"nomad_service" in value and value.nomad_service != "consul" and value.nomad_service != "credentials"` +
-			` and value.nomad_service != "nomad" and value.nomad_service != "nomad-client" and value.nomad_service != "vault"`,
+			` and value.nomad_service != "nomad" and value.nomad_service != "nomad-client" and value.nomad_service != "vault" and value.nomad_service != "vault-audit"`,
 	})
 	assertInputs(t, p.One(t, rules, "nomad-tasks"), want{
 		"authMethod": "nomad-workloads", "bindType": "role", "bindName": "nomad-${value.nomad_namespace}-tasks",

@@ -23,6 +23,7 @@ func LoadConfig(raw map[string]string) (*Config, error) {
 	if cfg.Mirror != nil {
 		found.readKey(cfg.Mirror)
 	}
+	found.readPGPKeys(&cfg.VaultKeys)
 	if raw["hcloud:token"] == "" && os.Getenv("HCLOUD_TOKEN") == "" {
 		found.add("hcloud:token", "missing: run `pulumi config set --secret hcloud:token …` with an API token of the "+
 			"Hetzner Cloud project (read & write), or export HCLOUD_TOKEN")

@@ -169,6 +169,9 @@ func (p *platform) openGate() error { return p.gate.Open(p.ctx, "machines", p.gr
 func (p *platform) vaultServers() (err error) {
 	p.vault, err = components.NewVault(p.ctx, "vault", &components.VaultArgs{
 		Machines: components.With(p.pools, machine.RoleVault), Trust: p.trust, Site: p.network.Site(), AutoSeal: p.cfg.Seal != nil,
+		Keys: components.VaultKeys{
+			Shares: p.cfg.VaultKeys.Shares, Threshold: p.cfg.VaultKeys.Threshold, PGPKeys: p.cfg.VaultKeys.pgpKeys,
+		},
 	}, pulumi.Providers(p.own))
 	return err
 }
@@ -240,6 +243,7 @@ func (p *platform) export() {
 	p.ctx.Export("caFile", p.trust.File)
 	p.ctx.Export("vaultAddress", p.vault.Address)
 	p.ctx.Export("vaultToken", p.vault.RootToken)
+	p.ctx.Export("vaultKeys", p.vault.Keys)
 	p.ctx.Export("consulAddress", p.consul.Address)
 	p.ctx.Export("consulToken", p.consul.Token)
 	p.ctx.Export("nomadAddress", p.nomad.Address)

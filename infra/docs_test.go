@@ -191,7 +191,7 @@ func pulumiConfig(t *testing.T, described []description) string {
 func defaults(described []description) map[string]any {
 	values := map[string]any{}
 	for _, d := range described {
-		if d.key != "" {
+		if d.key != "" && d.without == "" { // what means nothing stands for nothing
 			values[d.key] = plain(d.defaultTo)
 		}
 	}

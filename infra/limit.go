@@ -80,11 +80,11 @@ func and[T ~string](values []T) string {
 	return commas(values[:last]) + " and " + string(values[last])
 }
 
-// fromTo refuses numbers outside of a range.
-func fromTo(lowest, highest int, remedy string) limit[int] {
-	return limit[int]{fmt.Sprintf("%d to %d", lowest, highest), func(value int) error {
-		if value < lowest || value > highest {
-			return fmt.Errorf("must be between %d and %d, got %d: %s", lowest, highest, value, remedy)
+// oneTo refuses numbers below 1 and above the highest.
+func oneTo(highest int, remedy string) limit[int] {
+	return limit[int]{fmt.Sprintf("1 to %d", highest), func(value int) error {
+		if value < 1 || value > highest {
+			return fmt.Errorf("must be between 1 and %d, got %d: %s", highest, value, remedy)
 		}
 		return nil
 	}}

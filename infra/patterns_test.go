@@ -219,6 +219,31 @@ var operationOf = []value{
 		`seal.parameters.credentials: must not be set, got "/etc/gcp.json": it names a file, and no machine has such a file; use transit, awskms or azurekeyvault`},
 	{"seal", `{"type": "gcpckms", "parameters": {"project": "p", "region": "global", "key_ring": "r", "crypto_key": "k"}}`,
 		`seal.type: must not be gcpckms: Vault reads Google's credentials from a file, and no machine has such a file`},
+	{"vaultKeys", `{}`, ""},
+	{"vaultKeys", `{"shares": 5, "threshold": 3}`, ""},
+	{"vaultKeys", `{"shares": 255, "threshold": 255}`, ""},
+	{"vaultKeys", `{"shares": 0}`, `vaultKeys.shares: must be between 1 and 255, got 0: Vault splits a key into at most 255 shares`},
+	{"vaultKeys", `{"shares": 256, "threshold": 2}`, `vaultKeys.shares: must be between 1 and 255, got 256`},
+	{"vaultKeys", `{"shares": 5, "threshold": 6}`, `vaultKeys.threshold: must be at most vaultKeys.shares, 5, got 6: nobody could have so many keys`},
+	{"vaultKeys", `{"shares": 5}`, `vaultKeys.threshold: must be at least 2 with 5 shares, got 1: Vault does not make several keys of which any is enough`},
+	{"vaultKeys", `{"threshold": 0}`, `vaultKeys.threshold: must be between 1 and 255, got 0`},
+	{"vaultKeys", `{"pgpKeyFiles": ["alice.asc"]}`, ""},
+	{"vaultKeys", `{"pgpKeyFiles": ["alice.gpg"]}`, ""},
+	{"vaultKeys", `{"pgpKeyFiles": ["alice.b64"]}`, ""},
+	{"vaultKeys", `{"pgpKeyFiles": ["expired.asc"]}`, ""}, // it was good when Vault was initialised
+	{"vaultKeys", `{"shares": 2, "threshold": 2, "pgpKeyFiles": ["alice.asc", "bob.asc"]}`, ""},
+	{"vaultKeys", `{"pgpKeyFiles": ["alice.asc"]}`, `vaultKeys.pgpKeyFiles: must be left out without seal: the stack unseals every machine that it replaces`},
+	{"vaultKeys", `{"pgpKeyFiles": ["alice.asc", "bob.asc"]}`, `vaultKeys.pgpKeyFiles: must be one file for each of the 1 vaultKeys.shares, got 2`},
+	{"vaultKeys", `{"shares": 2, "threshold": 2, "pgpKeyFiles": ["alice.asc", "alice.gpg"]}`, `vaultKeys.pgpKeyFiles[1]: "alice.gpg" has the same key as vaultKeys.pgpKeyFiles[0], `},
+	{"vaultKeys", `{"pgpKeyFiles": ["both.gpg"]}`, `vaultKeys.pgpKeyFiles[0]: "both.gpg" holds more than one key`},
+	{"vaultKeys", `{"pgpKeyFiles": ["both.asc"]}`, `vaultKeys.pgpKeyFiles[0]: "both.asc" holds more than one key`},
+	{"vaultKeys", `{"pgpKeyFiles": ["private.asc"]}`, `vaultKeys.pgpKeyFiles[0]: "private.asc" holds a private key, which nobody but its owner should have`},
+	{"vaultKeys", `{"pgpKeyFiles": ["signer.asc"]}`, `vaultKeys.pgpKeyFiles[0]: "signer.asc" holds the key`},
+	{"vaultKeys", `{"pgpKeyFiles": ["mirror.asc"]}`, `vaultKeys.pgpKeyFiles[0]: "mirror.asc" holds no OpenPGP public key`},
+	{"vaultKeys", `{"pgpKeyFiles": ["cut.asc"]}`, `vaultKeys.pgpKeyFiles[0]: "cut.asc" has a broken ASCII armour`},
+	{"vaultKeys", `{"pgpKeyFiles": ["age1qyqszqgpqyqszqgp"]}`, `vaultKeys.pgpKeyFiles[0]: cannot be read`},
+	{"vaultKeys", `{"pgpKeyFiles": ["/dev/zero"]}`, `vaultKeys.pgpKeyFiles[0]: cannot be read: "/dev/zero" is no regular file`},
+	{"vaultKeys", `{"pgpKeyFiles": "alice.asc"}`, `vaultKeys.pgpKeyFiles: must be a list, got "alice.asc"`},
 	{"lifetimes", `{"certificate": "4380h"}`, ""},
 	{"lifetimes", `{"certificate": "8760h"}`, `lifetimes.certificate: must be a duration between 30s and 4380h0m0s such as 90s, 30m or 24h, got 8760h0m0s: below,`},
 	{"lifetimes", `{"certificate": "4380h0m1s"}`, `lifetimes.certificate: must be a duration`},
@@ -247,6 +272,7 @@ func keyFiles(t testing.TB) {
 	} {
 		require.NoError(t, os.WriteFile(name, []byte(content), 0o600))
 	}
+	pgpKeyFiles(t)
 }
 
 // The wrong value of each key stands beside the right one.
@@ -260,6 +286,9 @@ func TestValues(t *testing.T) {
 				raw := map[string]string{}
 				for key, is := range base {
 					raw[key] = is
+				}
+				if strings.Contains(v.json, "pgpKeyFiles") && !strings.Contains(v.want, "without seal") {
+					raw["hashistack:seal"] = transit("")
 				}
 				raw["hashistack:"+v.key] = v.json
 				_, err := LoadConfig(raw)

@@ -91,6 +91,33 @@ func (c *Config) attachable(broken report) {
 	}
 }
 
+// readableKeys keeps a stack able to unseal its machines.
+func (c *Config) readableKeys(broken report) {
+	if c.Seal == nil && len(c.VaultKeys.PGPKeyFiles) > 0 {
+		broken("vaultKeys.pgpKeyFiles", "must be left out without seal: the stack unseals every machine that it replaces, and could not read keys "+
+			"that are encrypted for somebody; remove it, or set seal to a key management service, whose recovery keys can be encrypted")
+	}
+}
+
+// enoughShares is Vault's own rule (vault/seal_config.go).
+func (v *VaultKeys) enoughShares(broken report) {
+	switch {
+	case v.Shares < 1 || v.Threshold < 1:
+	case v.Threshold > v.Shares:
+		broken("threshold", "must be at most vaultKeys.shares, %d, got %d: nobody could have so many keys; lower it, or raise shares", v.Shares, v.Threshold)
+	case v.Shares > 1 && v.Threshold == 1:
+		broken("threshold", "must be at least 2 with %d shares, got 1: Vault does not make several keys of which any is enough; "+
+			"raise it, or set shares to 1", v.Shares)
+	}
+}
+
+func (v *VaultKeys) sharesForAll(broken report) {
+	if files := len(v.PGPKeyFiles); files > 0 && files != v.Shares {
+		broken("pgpKeyFiles", "must be one file for each of the %d vaultKeys.shares, got %d: Vault encrypts one share for each key; "+
+			"set shares to %d, or list other files", v.Shares, files, files)
+	}
+}
+
 // longestCertificate is half of the year in which any `pulumi up` renews an authority (components/trust.go). In the other half
 // the authority still outlives the certificates that it issues.
 const longestCertificate = 365 * 24 * time.Hour / 2

@@ -28,6 +28,7 @@ type Config struct {
 	Versions      Versions       `json:"versions"`
 	Mirror        *Mirror        `json:"mirror"` // nil: HashiCorp's own repository
 	Seal          *Seal          `json:"seal"`   // nil: Vault has key shares
+	VaultKeys     VaultKeys      `json:"vaultKeys"`
 	Lifetimes     Lifetimes      `json:"lifetimes"`
 	Patience      time.Duration  `json:"patience"`
 	Generations   Generations    `json:"generations"`
@@ -115,6 +116,14 @@ func (c *Config) operation() table {
 			says:    "A key management service that unseals Vault",
 			without: "key shares, which the stack keeps encrypted and unseals with", of: (*Seal).settings,
 		},
+		rule{"`vaultKeys.pgpKeyFiles` needs a `seal`: without one the stack itself unseals every machine that it replaces, and has to read the unseal keys.", c.readableKeys},
+		group{
+			key: "vaultKeys", of: c.VaultKeys.settings(),
+			says: "The keys that Vault gives out when it is initialised: unseal keys, or recovery keys if a `seal` unseals it",
+			more: "They are in the stack's encrypted state, and fixed from then on: another number is refused in the preview. Recovery keys " +
+				"can be encrypted for the people who keep them, by Vault itself, so that the state holds what only they can read. Vault does " +
+				"that for OpenPGP keys; it knows no age keys.",
+		},
 		group{
 			key: "lifetimes", of: c.Lifetimes.settings(),
 			says: "How long things live that Vault issues and machines renew",
@@ -163,7 +172,7 @@ func (p *Pool) settings() table {
 			key: "count", field: &p.Count,
 			says: "How many machines the pool has",
 			// Hetzner spreads at most ten servers of a placement group.
-			must: fromTo(1, 10, "use several pools for more"), example: 3,
+			must: oneTo(10, "use several pools for more"), example: 3,
 		},
 		setting[string]{
 			key: "type", field: &p.Type,
@@ -270,6 +279,38 @@ func (s *Seal) settings() table {
 	}
 }
 
+// VaultKeys are the keys that Vault gives out once.
+type VaultKeys struct {
+	Shares      int      `json:"shares"`
+	Threshold   int      `json:"threshold"`
+	PGPKeyFiles []string `json:"pgpKeyFiles"`
+
+	pgpKeys []string // the contents of PGPKeyFiles as Vault takes them
+}
+
+func (v *VaultKeys) settings() table {
+	const byVault = "Vault splits a key into at most 255 shares"
+	return table{
+		setting[int]{
+			key: "shares", field: &v.Shares,
+			says: "How many keys there are. All lie in the same state, so more than one are safer only if they are encrypted for several people",
+			must: oneTo(255, byVault), defaultTo: 1,
+		},
+		rule{"`threshold` is at most `shares`, and at least 2 if there are several.", v.enoughShares},
+		setting[int]{
+			key: "threshold", field: &v.Threshold,
+			says: "How many of the keys are needed together",
+			must: oneTo(255, byVault), defaultTo: 1,
+		},
+		rule{"`pgpKeyFiles` has as many files as there are `shares`, each with a key of its own.", v.sharesForAll},
+		list[string]{
+			key: "pgpKeyFiles", field: &v.PGPKeyFiles,
+			says: "Files with the OpenPGP public key of each person who keeps a recovery key, as `gpg --export` writes them, with `--armor`, without, or in base64",
+			each: filePath, without: "nobody's: the state has the keys in plain text, encrypted with the rest of it", example: []string{"alice.asc"},
+		},
+	}
+}
+
 // Lifetimes are how long things live that Vault issues and machines renew.
 type Lifetimes struct {
 	Certificate time.Duration `json:"certificate"`
@@ -336,7 +377,7 @@ type Generations struct {
 
 func (g *Generations) settings() table {
 	number := func(key string, field *int, says string) setting[int] {
-		return setting[int]{key: key, field: field, says: says, must: fromTo(1, 1000, "generations are counted from 1"), defaultTo: 1}
+		return setting[int]{key: key, field: field, says: says, must: oneTo(1000, "generations are counted from 1"), defaultTo: 1}
 	}
 	return table{
 		number("consulGossip", &g.ConsulGossip, "Consul's gossip key"),

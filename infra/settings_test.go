@@ -108,6 +108,7 @@ func TestExamplesAreGood(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "a token")
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("mirror.asc", []byte(testKey), 0o600))
+	pgpKeyFiles(t)
 	raw := map[string]string{}
 	for key, value := range examples((&Config{}).settings().describe()) {
 		encoded, err := json.Marshal(value)
@@ -140,6 +141,7 @@ func TestEveryTextHasAPattern(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "a token")
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("mirror.asc", []byte(testKey), 0o600))
+	pgpKeyFiles(t)
 	encoded, err := json.Marshal(samples((&Config{}).settings().describe()))
 	require.NoError(t, err)
 	var all any

@@ -243,11 +243,15 @@ func (s *Stack) OnMachineWith(ctx context.Context, input io.Reader, machine stri
 	return s.output(ctx, input, "docker", append([]string{"exec", "--interactive", container}, command...)...)
 }
 
+// NotAudit are journalctl's words for what units print, and systemd about them. Vault's audit records, which come by syslog,
+// would drown it.
+var NotAudit = []string{"_TRANSPORT=stdout", "_TRANSPORT=journal"}
+
 // Journal returns what the units of a machine wrote to its journal, at most lines of them.
 func (s *Stack) Journal(ctx context.Context, machine string, lines int, units ...string) ([]byte, error) {
 	command := []string{"journalctl", "--no-pager", "--quiet", "--output=short-iso", "--lines=" + strconv.Itoa(lines)}
 	for _, unit := range units {
 		command = append(command, "--unit="+unit)
 	}
-	return s.OnMachine(ctx, machine, command...)
+	return s.OnMachine(ctx, machine, append(command, NotAudit...)...)
 }

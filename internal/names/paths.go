@@ -24,4 +24,6 @@ const (
 
 	// VaultAuditLog is where each Vault server records every request. logrotate bounds its size.
 	VaultAuditLog = "/var/log/vault/audit.log"
+	// VaultAuditTag marks the same records in the machine's journal.
+	VaultAuditTag = "vault-audit"
 )

@@ -4,6 +4,7 @@ package vault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ type InitArgs struct {
 	Shares     int             `pulumi:"shares,optional"`
 	Threshold  int             `pulumi:"threshold,optional"`
 	AutoUnseal bool            `pulumi:"autoUnseal,optional"`
+	PgpKeys    []string        `pulumi:"pgpKeys,optional"`
 	Timeout    string          `pulumi:"timeout,optional"`
 }
 
@@ -73,6 +75,8 @@ func (args *InitArgs) Annotate(a infer.Annotator) {
 	a.SetDefault(&args.Threshold, 3)
 	a.Describe(&args.AutoUnseal, "Vault's configuration has a seal of a key management service: the keys are recovery keys. "+
 		"Fixed once Vault is initialised.")
+	a.Describe(&args.PgpKeys, "OpenPGP public keys, the binary form in base64, one for each of the `shares`: Vault encrypts every recovery key "+
+		"for one of them, so that nobody else can read it. Only with `autoUnseal`. Fixed once Vault is initialised.")
 	wait.DescribeTimeout(a, &args.Timeout)
 }
 
@@ -80,7 +84,7 @@ func (args *InitArgs) Annotate(a infer.Annotator) {
 func (state *InitState) Annotate(a infer.Annotator) {
 	a.Describe(&state.RootToken, "Vault's initial root token.")
 	a.Describe(&state.UnsealKeys, "The unseal keys, base64; empty with `autoUnseal`.")
-	a.Describe(&state.RecoveryKeys, "The recovery keys, base64; empty without `autoUnseal`.")
+	a.Describe(&state.RecoveryKeys, "The recovery keys, base64, with `pgpKeys` as OpenPGP messages; empty without `autoUnseal`.")
 }
 
 // WireDependencies makes the keys secret wherever they go. It also makes them known in the preview of an update, which
@@ -103,6 +107,7 @@ func (Init) Check(ctx context.Context, req infer.CheckRequest) (infer.CheckRespo
 		if args.Threshold < 1 || args.Threshold > args.Shares || args.Shares > 1 && args.Threshold == 1 {
 			c.Add("threshold", "must be 2 to the number of shares (%d), or 1 of 1, got %d", args.Shares, args.Threshold)
 		}
+		args.checkKeys(req.OldInputs, c)
 		args.checkFixed(req.OldInputs, c)
 	})
 }
@@ -114,11 +119,16 @@ func (args InitArgs) checkFixed(old property.Map, c *check.Problems) {
 	} {
 		// There is no value before the first update.
 		if before := old.Get(name); !before.IsNull() && !before.Equals(now) {
-			c.Add(name, "is fixed once Vault is initialised, set it back. An operator changes the keys of a running Vault with "+
-				"`vault operator rekey`, and must then keep the new ones: Vault shows them only to the one who asked")
+			c.Add(name, fixed)
 		}
 	}
+	if isNew := old.Get("shares").IsNull(); !isNew && !slices.Equal(fingerprints(listOf(old.Get("pgpKeys"))), fingerprints(args.PgpKeys)) {
+		c.Add("pgpKeys", fixed)
+	}
 }
+
+const fixed = "is fixed once Vault is initialised, set it back. An operator changes the keys of a running Vault with " +
+	"`vault operator rekey`, and must then keep the new ones: Vault shows them only to the one who asked"
 
 // Diff is an update for every change.
 func (Init) Diff(_ context.Context, req infer.DiffRequest[InitArgs, InitState]) (infer.DiffResponse, error) {
@@ -180,7 +190,7 @@ func (args InitArgs) awaitEmpty(ctx context.Context, server api.Vault) error {
 func (args InitArgs) initialise(ctx context.Context, server api.Vault) (*vault.InitResponse, error) {
 	request := &vault.InitRequest{SecretShares: args.Shares, SecretThreshold: args.Threshold}
 	if args.AutoUnseal {
-		request = &vault.InitRequest{RecoveryShares: args.Shares, RecoveryThreshold: args.Threshold}
+		request = &vault.InitRequest{RecoveryShares: args.Shares, RecoveryThreshold: args.Threshold, RecoveryPGPKeys: args.PgpKeys}
 	}
 	var keys *vault.InitResponse
 	err := wait.Until(ctx, "Vault on "+server.String()+" to be initialised", func(ctx context.Context) error {

@@ -3,13 +3,20 @@
 package vault_test
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	vault "github.com/hashicorp/vault/api"
 	p "github.com/pulumi/pulumi-go-provider"
+	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -142,10 +149,9 @@ func TestVaultUnsealBeforeInit(t *testing.T) {
 	assert.Contains(t, err.Error(), "to be unsealed, got: not initialised")
 }
 
-// A second Vault is the key management service of the first one.
-func TestVaultAutoUnseal(t *testing.T) {
-	t.Parallel()
-	ca := rig.NewAuthority(t)
+// sealed starts a Vault that a second one unseals: its key management service.
+func sealed(t *testing.T, ca rig.Authority) []*rig.Product {
+	t.Helper()
 	kms := rig.StartVault(t, ca, 1, nil)
 	inputs := rig.With(rig.With(rig.InitInputs(ca, kms), "shares", 1), "threshold", 1)
 	kmsKeys := rig.New(t.Context(), t, "VaultInit", "kms").MustCreate(inputs).Properties
@@ -157,13 +163,18 @@ func TestVaultAutoUnseal(t *testing.T) {
 	})
 	_, err := root.Logical().Write("transit/keys/unseal", map[string]any{})
 	require.NoError(t, err)
-
-	servers := rig.StartVault(t, ca, 1, map[string]any{"seal": []any{map[string]any{"transit": map[string]any{
+	return rig.StartVault(t, ca, 1, map[string]any{"seal": []any{map[string]any{"transit": map[string]any{
 		"address": kms[0].Address, "token": root.Token(), "key_name": "unseal", "mount_path": "transit/", "tls_ca_cert": filepath.Join(kms[0].Dir, "ca.pem"),
 	}}}})
+}
+
+func TestVaultAutoUnseal(t *testing.T) {
+	t.Parallel()
+	ca := rig.NewAuthority(t)
+	servers := sealed(t, ca)
 	subject := rig.New(t.Context(), t, "VaultInit", "vault")
 
-	_, err = subject.Create(rig.InitInputs(ca, servers))
+	_, err := subject.Create(rig.InitInputs(ca, servers))
 	require.Error(t, err, "unseal keys are not for a Vault that unseals itself")
 	t.Log(err)
 
@@ -174,4 +185,72 @@ func TestVaultAutoUnseal(t *testing.T) {
 		"node": rig.Nodes(rig.Addresses(servers)...)[0], "caPem": ca.PEM, "timeout": "60s",
 	})
 	assert.False(t, unsealed.Properties.Get("sealed").AsBool())
+}
+
+// Vault itself encrypts the recovery keys: nobody reads them in the state, and those whom they are for can use them.
+func TestVaultEncryptsRecoveryKeys(t *testing.T) {
+	t.Parallel()
+	ca := rig.NewAuthority(t)
+	servers := sealed(t, ca)
+	people := []*openpgp.Entity{pgpKey(t, "alice", time.Now(), 0), pgpKey(t, "bob", time.Now(), 0)}
+	inputs := rig.With(rig.With(rig.With(rig.InitInputs(ca, servers), "autoUnseal", true), "shares", 2), "threshold", 2)
+	inputs = rig.With(inputs, "pgpKeys", []any{public(t, people[0]), public(t, people[1])})
+	state := rig.New(t.Context(), t, "VaultInit", "vault").MustCreate(inputs).Properties
+	rig.New(t.Context(), t, "VaultUnseal", "unseal").MustCreate(map[string]any{
+		"node": rig.Nodes(rig.Addresses(servers)...)[0], "caPem": ca.PEM, "timeout": "60s",
+	})
+	require.Equal(t, 2, state.Get("recoveryKeys").AsArray().Len())
+
+	whole := texts(property.New(state))
+	var keys []string
+	for i, person := range people {
+		message, err := base64.StdEncoding.DecodeString(state.Get("recoveryKeys").AsArray().Get(i).AsString())
+		require.NoError(t, err)
+		_, err = openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{people[1-i]}, nil, nil)
+		require.Error(t, err, "the other one's key opens it")
+		opened, err := openpgp.ReadMessage(bytes.NewReader(message), openpgp.EntityList{person}, nil, nil)
+		require.NoError(t, err)
+		plain, err := io.ReadAll(opened.UnverifiedBody)
+		require.NoError(t, err)
+		key := string(plain) // hexadecimal digits
+		binary, err := hex.DecodeString(key)
+		require.NoError(t, err)
+		require.NotContains(t, whole, key, "the state has the key in plain text")
+		require.NotContains(t, whole, base64.StdEncoding.EncodeToString(binary))
+		keys = append(keys, key)
+	}
+	require.Contains(t, whole, state.Get("rootToken").AsString(), "the state was looked through")
+
+	// They are Vault's: two of them together make a root token, and one of them twice does not.
+	client := vaultClient(t, ca, servers[0].Address, "")
+	began, err := client.Sys().GenerateRootInit("", "")
+	require.NoError(t, err)
+	assert.Equal(t, 2, began.Required)
+	progress, err := client.Sys().GenerateRootUpdate(keys[0], began.Nonce)
+	require.NoError(t, err)
+	require.False(t, progress.Complete)
+	_, err = client.Sys().GenerateRootUpdate(keys[0], began.Nonce)
+	require.ErrorContains(t, err, "already been provided")
+	done, err := client.Sys().GenerateRootUpdate(keys[1], began.Nonce)
+	require.NoError(t, err)
+	assert.True(t, done.Complete)
+	assert.NotEmpty(t, done.EncodedToken)
+}
+
+// texts are all texts of a value, secrets too, a line each.
+func texts(value property.Value) string {
+	var all strings.Builder
+	switch {
+	case value.IsString():
+		return value.AsString() + "\n"
+	case value.IsArray():
+		for _, element := range value.AsArray().All {
+			all.WriteString(texts(element))
+		}
+	case value.IsMap():
+		for _, element := range value.AsMap().All {
+			all.WriteString(texts(element))
+		}
+	}
+	return all.String()
 }

@@ -20,7 +20,9 @@ type VaultInit struct {
 	AutoUnseal pulumi.BoolPtrOutput `pulumi:"autoUnseal"`
 	// The cluster, without a token. Its first node is initialised, the others join it.
 	Cluster ClusterOutput `pulumi:"cluster"`
-	// The recovery keys, base64; empty without `autoUnseal`.
+	// OpenPGP public keys, the binary form in base64, one for each of the `shares`: Vault encrypts every recovery key for one of them, so that nobody else can read it. Only with `autoUnseal`. Fixed once Vault is initialised.
+	PgpKeys pulumi.StringArrayOutput `pulumi:"pgpKeys"`
+	// The recovery keys, base64, with `pgpKeys` as OpenPGP messages; empty without `autoUnseal`.
 	RecoveryKeys pulumi.StringArrayOutput `pulumi:"recoveryKeys"`
 	// Vault's initial root token.
 	RootToken pulumi.StringOutput `pulumi:"rootToken"`
@@ -96,6 +98,8 @@ type vaultInitArgs struct {
 	AutoUnseal *bool `pulumi:"autoUnseal"`
 	// The cluster, without a token. Its first node is initialised, the others join it.
 	Cluster Cluster `pulumi:"cluster"`
+	// OpenPGP public keys, the binary form in base64, one for each of the `shares`: Vault encrypts every recovery key for one of them, so that nobody else can read it. Only with `autoUnseal`. Fixed once Vault is initialised.
+	PgpKeys []string `pulumi:"pgpKeys"`
 	// How many keys are made: unseal keys, or recovery keys with `autoUnseal`. Fixed once Vault is initialised.
 	Shares *int `pulumi:"shares"`
 	// How many of the keys are needed to unseal or to recover. Fixed once Vault is initialised.
@@ -110,6 +114,8 @@ type VaultInitArgs struct {
 	AutoUnseal pulumi.BoolPtrInput
 	// The cluster, without a token. Its first node is initialised, the others join it.
 	Cluster ClusterInput
+	// OpenPGP public keys, the binary form in base64, one for each of the `shares`: Vault encrypts every recovery key for one of them, so that nobody else can read it. Only with `autoUnseal`. Fixed once Vault is initialised.
+	PgpKeys pulumi.StringArrayInput
 	// How many keys are made: unseal keys, or recovery keys with `autoUnseal`. Fixed once Vault is initialised.
 	Shares pulumi.IntPtrInput
 	// How many of the keys are needed to unseal or to recover. Fixed once Vault is initialised.
@@ -165,7 +171,12 @@ func (o VaultInitOutput) Cluster() ClusterOutput {
 	return o.ApplyT(func(v *VaultInit) ClusterOutput { return v.Cluster }).(ClusterOutput)
 }
 
-// The recovery keys, base64; empty without `autoUnseal`.
+// OpenPGP public keys, the binary form in base64, one for each of the `shares`: Vault encrypts every recovery key for one of them, so that nobody else can read it. Only with `autoUnseal`. Fixed once Vault is initialised.
+func (o VaultInitOutput) PgpKeys() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v *VaultInit) pulumi.StringArrayOutput { return v.PgpKeys }).(pulumi.StringArrayOutput)
+}
+
+// The recovery keys, base64, with `pgpKeys` as OpenPGP messages; empty without `autoUnseal`.
 func (o VaultInitOutput) RecoveryKeys() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *VaultInit) pulumi.StringArrayOutput { return v.RecoveryKeys }).(pulumi.StringArrayOutput)
 }

@@ -23,6 +23,7 @@ var Part = machine.Part{
 	Tokens:           []machine.Token{registrationToken},
 	APIs:             []machine.API{{Name: "Vault API", Port: names.VaultPort}},
 	FirstCertificate: []string{names.VaultName, names.Localhost},
+	Announces:        []machine.Announcement{{Name: auditService, Why: "Whether its Vault can record requests"}},
 }
 
 var certificate = machine.Certificate{
@@ -54,7 +55,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Templates:   []machine.Template{bundle.Template(c, m)},
 		Units:       []machine.Unit{{Name: "vault.service", Started: true}},
 		AgentTokens: []machine.AgentToken{{Setting: "config_file_service_registration", Token: registrationToken}},
-		Services:    []agentconfig.ConsulService{service(m)},
+		Services:    []agentconfig.ConsulService{service(m), audit(m)},
 	}
 }
 
@@ -72,6 +73,23 @@ func service(m machine.Machine) agentconfig.ConsulService {
 			TLSServerName: names.VaultName,
 			Interval:      agentconfig.Duration(5 * time.Second),
 			Timeout:       agentconfig.Duration(3 * time.Second),
+		}},
+	}
+}
+
+const auditService = "vault-audit"
+
+// audit shows in Consul whether Vault's audit devices can write. It is a service of its own: Vault answers as long as one of
+// them can, so it has to stay in DNS.
+func audit(m machine.Machine) agentconfig.ConsulService {
+	return agentconfig.ConsulService{
+		Name: auditService, ID: auditService,
+		Token: access.TokenInJSON(access.AgentToken, m), // that for registration is Vault's alone
+		Checks: []agentconfig.ConsulCheck{{
+			ID: auditService, Name: "Vault can record requests",
+			Args:     []string{names.Scripts + "vault-audit"},
+			Interval: agentconfig.Duration(15 * time.Second),
+			Timeout:  agentconfig.Duration(5 * time.Second),
 		}},
 	}
 }
