@@ -194,3 +194,14 @@ func TestPlatformServices(t *testing.T) {
 	}
 	assert.Equal(t, slices.Sorted(maps.Keys(registered)), names.PlatformServices())
 }
+
+// Tasks reach Vault, and no other API of the platform.
+func TestClosedToTasks(t *testing.T) {
+	closed := names.ClosedToTasks()
+	for _, part := range All() {
+		for _, api := range part.APIs {
+			assert.Equal(t, api.Port != names.VaultPort, slices.Contains(closed, api.Port), "%s on port %d", api.Name, api.Port)
+		}
+	}
+	assert.Subset(t, closed, names.OpenToTasksOnLoopback())
+}
