@@ -50,7 +50,7 @@ func rootfs(t *testing.T, do func(part machine.Part, file, content string)) {
 // theirs are paths that packages, systemd or the kernel bring.
 var theirs = []string{
 	"/bin/kill", "/bin/sh", "/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft",
-	"/dev/null", "/etc/consul.d", "/opt/consul", "/opt/nomad/data", "/opt/vault/data", "/var/log/vault/*.log",
+	"/dev/null", "/etc/consul.d", "/etc/nomad.d", "/etc/vault.d", "/opt/consul", "/opt/nomad/data", "/opt/vault/data", "/var/log/vault/*.log",
 }
 
 // absolute finds absolute paths.
