@@ -298,7 +298,7 @@ func peers(machines []testMachine) []machine.Peer {
 func testCluster() machine.Cluster {
 	servers := peers(serverMachines)
 	return machine.Cluster{
-		Datacenter: "fsn1", Region: "global",
+		Datacenter: "fsn1", Region: "global", Network: netip.MustParsePrefix("10.0.0.0/16"),
 		Servers: map[machine.Role][]machine.Peer{
 			machine.RoleVault: servers, machine.RoleConsulServer: servers, machine.RoleNomadServer: servers,
 		},

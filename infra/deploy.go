@@ -256,6 +256,7 @@ func (c *Config) cluster() machine.Cluster {
 		Datacenter:    c.Location,
 		Region:        c.Region,
 		Servers:       map[machine.Role][]machine.Peer{},
+		Network:       c.Network,
 		BridgeNetwork: c.BridgeNetwork,
 		Packages: machine.Packages{
 			Consul: c.Versions.Consul, Nomad: c.Versions.Nomad,

@@ -139,7 +139,10 @@ func ownActions(t *testing.T, roles []machine.Role, pem map[string]string) int {
 		return known.(int)
 	}
 	all := Pool{Name: "pool", Count: 1, Subnet: netip.MustParsePrefix("10.0.1.0/24"), Roles: machine.AllRoles()}
-	cfg := &Config{Location: "fsn1", Region: "global", Pools: []Pool{all}, Versions: Versions{"1", "1", "1", "1"}}
+	cfg := &Config{
+		Location: "fsn1", Region: "global", Pools: []Pool{all}, Versions: Versions{"1", "1", "1", "1"},
+		Network: netip.MustParsePrefix("10.0.0.0/16"),
+	}
 	all.Roles = roles
 	actions := 0
 	for _, file := range rendered(t, cfg, all, all.peers()[0], pem).Files {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
 
 	nomad "github.com/hashicorp/nomad/api"
@@ -16,8 +15,19 @@ import (
 // other is a namespace beside the default one.
 const other = "security"
 
-// prepare makes what the attempts need.
-func (w *world) prepare(ctx context.Context) error {
+// prepare makes and finds what the attempts need.
+func (w *world) prepare(ctx context.Context) (err error) {
+	w.private = map[string]string{}
+	for machine := range w.outputs.Machines {
+		address, err := w.stack.OnMachine(ctx, machine, "bash", "-c", "hostname -I | tr ' ' '\\n' | grep '^10[.]'")
+		if err != nil {
+			return err
+		}
+		w.private[machine] = strings.TrimSpace(string(address))
+	}
+	if w.deployer, err = w.newDeployer(ctx); err != nil {
+		return err
+	}
 	namespace := &nomad.Namespace{Name: other, Description: "of the tests of security"}
 	if _, err := w.nomad.Namespaces().Register(namespace, (&nomad.WriteOptions{}).WithContext(ctx)); err != nil {
 		return fmt.Errorf("make namespace %s: %w", other, err)
@@ -25,13 +35,6 @@ func (w *world) prepare(ctx context.Context) error {
 	client, err := w.outputs.Vault()
 	if err != nil {
 		return err
-	}
-	for machine := range w.outputs.Machines {
-		addresses, err := w.stack.OnMachine(ctx, machine, "bash", "-c", "hostname -I | tr ' ' '\\n' | grep '^10[.]'")
-		if err != nil {
-			return err
-		}
-		w.private[machine] = strings.TrimSpace(string(addresses))
 	}
 	for _, path := range []string{"default/page/config", "default/twin/config", other + "/twin/config", "default/probe-own/config"} {
 		if _, err := client.KVv2("secret").Put(ctx, path, map[string]any{"of": path}); err != nil {
@@ -123,14 +126,14 @@ func (w *world) metadata() []Attempt {
 // secrets are attempts to read another job's secrets, with the token that Vault gave to a task.
 func (w *world) secrets() []Attempt {
 	read := func(t task, path string) func(context.Context) error {
-		t.vault, t.script = true, "while true; do busybox sleep 60; done"
+		t.vault, t.script = true, stays
 		return func(ctx context.Context) error { return w.readAs(ctx, t, path) }
 	}
-	own := read(task{id: "probe-own"}, "default/probe-own/config")
+	own := read(holder, "default/probe-own/config")
 	return []Attempt{
 		{"task", `read another job's secret as a job called "pag*"`, "403", read(task{id: "pag*"}, "default/page/config"), own},
 		{"task", `read another job's secret as a job called "+"`, "403", read(task{id: "+"}, "default/page/config"), own},
-		{"task", "read another job's secret", "403", read(task{id: "probe-own"}, "default/page/config"), own},
+		{"task", "read another job's secret", "403", read(holder, "default/page/config"), own},
 		{
 			"task", "read the secret of the job of its name in another namespace", "403",
 			func(ctx context.Context) error {
@@ -244,8 +247,7 @@ func (w *world) machines() []Attempt {
 func (w *world) network() []Attempt {
 	connect := func(from, port string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			address := net.JoinHostPort(w.private[w.server], port)
-			return w.shell(ctx, from, "timeout 3 bash -c 'exec 3<>/dev/tcp/"+strings.Replace(address, ":", "/", 1)+"'")
+			return w.shell(ctx, from, "timeout 3 bash -c 'exec 3<>/dev/tcp/"+w.private[w.server]+"/"+port+"'")
 		}
 	}
 	return []Attempt{{

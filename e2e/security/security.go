@@ -38,34 +38,71 @@ type world struct {
 	stack   *stack.Stack
 	outputs *stack.Outputs
 	nomad   *nomad.Client
-	client  string // a machine that runs jobs
+	client  string // a machine that runs jobs, those that are tried too
 	server  string
-	// Others of the same kind.
-	sibling, otherServer string
-	private              map[string]string // private addresses by machine
+	// neighbour is another machine that runs jobs.
+	neighbour string
+	// otherServer is another server.
+	otherServer string
+	private     map[string]string // addresses by machine
+	scanner     string            // the program of package scan on this host
+	deployer    *deployer
 }
 
 // Try makes all attempts, one after the other, and says of each how it ended.
-func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) ([]Row, error) {
+func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) (rows []Row, problem error) {
 	client, err := outputs.Nomad()
 	if err != nil {
 		return nil, err
 	}
+	clients := outputs.Members("client")
+	slices.Sort(clients)
+	if len(clients) < 2 {
+		return nil, fmt.Errorf("two clients are needed, got %v", clients)
+	}
 	w := &world{
 		stack: s, outputs: outputs, nomad: client,
-		client: slices.Min(outputs.Members("client")), server: slices.Min(outputs.Members("server")),
-		sibling: slices.Max(outputs.Members("client")), otherServer: slices.Max(outputs.Members("server")), private: map[string]string{},
+		client: clients[0], neighbour: clients[1], server: slices.Min(outputs.Members("server")),
+		otherServer: slices.Max(outputs.Members("server")),
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err
 	}
-	var rows []Row
-	for _, attempts := range [][]Attempt{w.tasks(), w.metadata(), w.secrets(), w.machines(), w.siblings(), w.certificates(), w.network()} {
+	remove, err := w.settle(ctx)
+	if remove != nil {
+		defer func() { problem = errors.Join(problem, remove()) }()
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, attempts := range [][]Attempt{
+		w.tasks(), w.metadata(), w.secrets(), w.machines(), w.network(), w.guarded(), w.anonymous(), w.connections(),
+		w.ofTask(), w.ofDeployer(), w.ofMachine(), w.files(), w.certificates(), w.siblings(), w.parameters(),
+	} {
 		for _, attempt := range attempts {
 			rows = append(rows, attempt.try(ctx))
 		}
 	}
-	return rows, ctx.Err()
+	rows = append(rows, w.policies(ctx)...)
+	scans, err := w.scans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	units, err := w.units(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(rows, scans, units), ctx.Err()
+}
+
+// looked is the row of something that is compared with what it must be. look says what it has seen.
+func looked(from, what string, look func() (string, error)) Row {
+	seen, err := look()
+	row := Row{Attempt: Attempt{From: from, What: what}, Seen: seen, Well: err == nil}
+	if err != nil {
+		row.Seen = err.Error()
+	}
+	return row
 }
 
 // try makes the attempt and its twin.

@@ -11,7 +11,7 @@ import (
 // siblings are attempts of root on a machine to be another one, which may differ in nothing but its number.
 func (w *world) siblings() []Attempt {
 	var attempts []Attempt
-	for _, pair := range []struct{ own, other string }{{w.client, w.sibling}, {w.server, w.otherServer}} {
+	for _, pair := range []struct{ own, other string }{{w.client, w.neighbour}, {w.server, w.otherServer}} {
 		asMachine := vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && "
 		agent := func(machine string) func(context.Context) error {
 			return w.on(pair.own, asMachine+"vault read "+names.ConsulCreds("agent-"+machine))
@@ -57,8 +57,8 @@ func (w *world) services() []Attempt {
 	return attempts
 }
 
-// certificates are attempts to get a certificate with what is another machine's, or with more than its role gives.
-func (w *world) certificates() []Attempt {
+// parameters are attempts to get a certificate with what is another machine's, or with more than its role gives.
+func (w *world) parameters() []Attempt {
 	var attempts []Attempt
 	for _, c := range []struct{ machine, mount, role, name, what, with string }{
 		{w.client, names.PKIConsul, names.PKIClient, "client.fsn1.consul", "a name of its own choice", "alt_names=page.service.consul"},

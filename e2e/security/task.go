@@ -22,7 +22,7 @@ type task struct {
 	host                  bool // shares the machine's network and address, and has none of its own
 	artifact              string
 	service               string
-	vault                 bool
+	vault, consul         bool // has a token
 }
 
 func (t task) job(node string) *nomad.Job {
@@ -42,6 +42,9 @@ func (t task) job(node string) *nomad.Job {
 	}
 	if t.vault {
 		work.Vault = &nomad.Vault{}
+	}
+	if t.consul {
+		work.Consul = &nomad.Consul{}
 	}
 	group := nomad.NewTaskGroup("probe", 1).AddTask(work)
 	group.RestartPolicy = &nomad.RestartPolicy{Attempts: &none, Mode: &fail}

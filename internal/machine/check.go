@@ -71,6 +71,10 @@ func (parts Parts) check(c Cluster, m Machine) error {
 	if !m.Private.Is4() {
 		problem("Machine.Private is %s: a private IPv4 address is needed", m.Private)
 	}
+	if !c.Network.Contains(m.Private) {
+		problem("Cluster.Network is %s, which Machine.Private %s is not in: name the network that all machines are in",
+			c.Network, m.Private)
+	}
 	for _, role := range m.Roles {
 		if !slices.Contains(AllRoles(), role) {
 			problem("Machine.Roles has %q: the roles are %v", role, AllRoles())

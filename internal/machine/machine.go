@@ -29,6 +29,9 @@ type Cluster struct {
 	Packages Packages
 	Seal     *Seal // nil: Shamir's key shares
 
+	// Network is the private network of all machines. Tasks reach little of it.
+	Network netip.Prefix
+
 	// BridgeNetwork is where Nomad gives addresses to allocations with a network of their own. The zero prefix means
 	// 172.26.64.0/20, Nomad's own default.
 	BridgeNetwork netip.Prefix

@@ -50,7 +50,7 @@ func rootfs(t *testing.T, do func(part machine.Part, file, content string)) {
 // theirs are paths that packages, systemd or the kernel bring.
 var theirs = []string{
 	"/bin/kill", "/bin/sh", "/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft",
-	"/dev/log", "/dev/null", "/etc/consul.d", "/opt/consul", "/opt/nomad/data", "/opt/vault/data", "/var/log/vault/*.log",
+	"/dev/log", "/dev/null", "/etc/consul.d", "/etc/nomad.d", "/etc/vault.d", "/opt/consul", "/opt/nomad/data", "/opt/vault/data", "/var/log/vault/*.log",
 }
 
 // absolute finds absolute paths.
@@ -193,4 +193,15 @@ func TestPlatformServices(t *testing.T) {
 		}
 	}
 	assert.Equal(t, slices.Sorted(maps.Keys(registered)), names.PlatformServices())
+}
+
+// Tasks reach Vault, and no other API of the platform.
+func TestClosedToTasks(t *testing.T) {
+	closed := names.ClosedToTasks()
+	for _, part := range All() {
+		for _, api := range part.APIs {
+			assert.Equal(t, api.Port != names.VaultPort, slices.Contains(closed, api.Port), "%s on port %d", api.Name, api.Port)
+		}
+	}
+	assert.Subset(t, closed, names.OpenToTasksOnLoopback())
 }

@@ -88,6 +88,21 @@ func TestNomadAccepts(t *testing.T) {
 	})
 }
 
+// The kernel's opinion of the guards, in a network of their own.
+func TestNftAccepts(t *testing.T) {
+	seen := 0
+	onDisk(t, func(t *testing.T, root string, _ kind) {
+		rules, err := filepath.Glob(root + "/etc/hashistack/*.nft")
+		require.NoError(t, err)
+		for _, file := range rules {
+			seen++
+			output, err := run(t, "unshare", "--user", "--map-root-user", "--net", "nft", "--check", "--file", file)
+			require.NoError(t, err, "%s: %s", file, output)
+		}
+	})
+	assert.Equal(t, 6, seen, "the guard of the metadata service on four kinds of machines, that of tasks on two")
+}
+
 // diagnosis is what `vault operator diagnose` reports.
 type diagnosis struct {
 	Name     string      `json:"name"`

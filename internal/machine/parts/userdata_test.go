@@ -38,7 +38,7 @@ func peer(name, address string) machine.Peer {
 
 func testCluster(t testing.TB) machine.Cluster {
 	return machine.Cluster{
-		Datacenter: "fsn1", Region: "global", CA: read(t, "ca.pem"),
+		Datacenter: "fsn1", Region: "global", CA: read(t, "ca.pem"), Network: netip.MustParsePrefix("10.0.0.0/16"),
 		Packages: machine.Packages{Consul: "1.22.3-1", Nomad: "1.11.3-1", Vault: "1.21.0-1", ConsulTemplate: "0.41.1-1"},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 	"hashistack/internal/names"
 )
 
-//go:embed all:rootfs policies
+//go:embed all:rootfs policies tasks.nft
 var files embed.FS
 
 // Part is on machines with the role nomad-client.
@@ -31,6 +32,8 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			{Name: "containernetworking-plugins"}, // Nomad's bridge network
 			{Name: "busybox"},                     // the userland of tasks in a chroot
 		},
+		Files:    []cloudinit.File{{Path: "/etc/hashistack/tasks.nft", Permissions: "0644", Content: guard(c)}},
+		Units:    []machine.Unit{{Name: "tasks-guard.service", Started: true}},
 		Services: []agentconfig.ConsulService{nomad.Service(c, m, "nomad-client", "client", nomad.ClientToken)},
 		Nomad: []func(*agentconfig.Nomad){func(agent *agentconfig.Nomad) {
 			agent.Client = []agentconfig.NomadClient{client(c, m)}
@@ -55,16 +58,16 @@ func drivers() []agentconfig.NomadPlugins {
 			AllowCaps: &[]string{},
 			// Root owns those files, and needs no capability to write them. Other users of the machine read what is theirs: Consul's
 			// and Vault's data, and their tokens.
-			DeniedHostUIDs: "0-" + lastSystemID,
+			DeniedHostUIDs: "0-" + strconv.Itoa(lastSystemID),
 			// Without 0: Nomad 1.11 takes everybody for a member of group 0 (getGroupsID in drivers/shared/validators).
-			DeniedHostGIDs: "1-" + lastSystemID,
+			DeniedHostGIDs: "1-" + strconv.Itoa(lastSystemID),
 		})},
 	}
 }
 
 // lastSystemID is the last of the users and groups that Debian's packages make (Debian Policy 9.2.2). Tasks run as nobody,
 // which is none of them.
-const lastSystemID = "999"
+const lastSystemID = 999
 
 func client(c machine.Cluster, m machine.Machine) agentconfig.NomadClient {
 	// A task waits for Vault, Consul or Nomad as long as it takes. With Nomad's default of twelve attempts, a task that
