@@ -90,7 +90,7 @@ func show(ports []int, atOnce int, open func(int) (bool, error)) error {
 
 // accepts tells whether a TCP port accepts a connection.
 func accepts(address string, port int) (bool, error) {
-	connection, err := net.DialTimeout("tcp", net.JoinHostPort(address, strconv.Itoa(port)), silence)
+	connection, err := net.DialTimeout("tcp", net.JoinHostPort(address, strconv.Itoa(port)), silence) //nolint:gosec // G704: where to is the caller's to say
 	if err != nil {
 		return false, own(err)
 	}
@@ -101,7 +101,7 @@ func accepts(address string, port int) (bool, error) {
 
 // takes tells whether nobody says of a UDP port that it is closed.
 func takes(address string, port int) (bool, error) {
-	connection, err := net.Dial("udp", net.JoinHostPort(address, strconv.Itoa(port)))
+	connection, err := net.Dial("udp", net.JoinHostPort(address, strconv.Itoa(port))) //nolint:gosec // G704: where to is the caller's to say
 	if err != nil {
 		return false, own(err)
 	}
