@@ -12,7 +12,7 @@ func trySecurity(ctx context.Context, s *stack.Stack) error {
 	if err != nil {
 		return err
 	}
-	rows, err := security.Try(ctx, s, outputs)
+	rows, err := security.Try(ctx, s, outputs, security.All)
 	if err != nil {
 		return err
 	}

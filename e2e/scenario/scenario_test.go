@@ -136,7 +136,7 @@ func (r *run) sampleJob(t *testing.T) {
 }
 
 func (r *run) security(t *testing.T) {
-	rows, err := security.Try(t.Context(), r.stack, r.outputs)
+	rows, err := security.Try(t.Context(), r.stack, r.outputs, security.Some)
 	require.NoError(t, err)
 	require.NoError(t, security.Report(r.stack.Out, rows))
 }

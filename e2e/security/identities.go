@@ -40,7 +40,7 @@ func (w *world) ofTask() []Attempt {
 		request{"register a node", "PUT", "/v1/catalog/register", nodeAt(2)},
 		request{"allow a service to talk to another", "PUT", intentionOfProbe, `{"Action": "allow"}`},
 		request{"list tokens", "GET", "/v1/acl/tokens", ""},
-		request{"list gossip keys", "GET", "/v1/operator/keyring", ""},
+		request{"read autopilot's configuration", "GET", "/v1/operator/autopilot/configuration", ""},
 		request{"make a session", "PUT", "/v1/session/create", `{"TTL": "10s", "Node": "` + w.server + `"}`},
 	)...)
 }

@@ -141,7 +141,7 @@ func (w *world) anonymous() []Attempt {
 		request{"read its metrics", "GET", "/v1/agent/metrics", ""},
 		request{"write a key", "PUT", keyOfProbe, "x"},
 		request{"register a node", "PUT", "/v1/catalog/register", nodeAt(1)},
-		request{"list gossip keys", "GET", "/v1/operator/keyring", ""},
+		request{"read autopilot's configuration", "GET", "/v1/operator/autopilot/configuration", ""},
 		request{"take a snapshot", "GET", "/v1/snapshot", ""},
 		request{"read the raft configuration", "GET", "/v1/operator/raft/configuration", ""},
 	)...)

@@ -49,8 +49,20 @@ type world struct {
 	deployer    *deployer
 }
 
-// Try makes all attempts, one after the other, and says of each how it ended.
-func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) (rows []Row, problem error) {
+// Extent is how much is tried.
+type Extent int
+
+// Some are the first few attempts of each kind, without the scans of all ports; All are all, which takes minutes.
+const (
+	Some Extent = iota
+	All
+)
+
+// someOfEach is how many attempts of a kind Some are.
+const someOfEach = 4
+
+// Try makes attempts, one after the other, and says of each how it ended.
+func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Extent) (rows []Row, problem error) {
 	client, err := outputs.Nomad()
 	if err != nil {
 		return nil, err
@@ -79,20 +91,27 @@ func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) (rows []Ro
 		w.tasks(), w.metadata(), w.secrets(), w.machines(), w.network(), w.guarded(), w.anonymous(), w.connections(),
 		w.ofTask(), w.ofDeployer(), w.ofMachine(), w.files(), w.certificates(), w.siblings(), w.parameters(),
 	} {
+		if extent == Some {
+			attempts = attempts[:min(len(attempts), someOfEach)]
+		}
 		for _, attempt := range attempts {
 			rows = append(rows, attempt.try(ctx))
 		}
 	}
 	rows = append(rows, w.policies(ctx)...)
-	scans, err := w.scans(ctx)
-	if err != nil {
-		return nil, err
-	}
 	units, err := w.units(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(rows, scans, units), ctx.Err()
+	rows = append(rows, units...)
+	if extent == Some {
+		return rows, ctx.Err()
+	}
+	scans, err := w.scans(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return append(rows, scans...), ctx.Err()
 }
 
 // looked is the row of something that is compared with what it must be. look says what it has seen.
