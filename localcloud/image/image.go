@@ -99,14 +99,14 @@ func once(dir string, build func(dir string) error) error {
 		return nil
 	}
 	part := dir + ".part"
-	if err := os.RemoveAll(part); err != nil {
+	if err := removeTree(part); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(part, 0o755); err != nil { //nolint:gosec // the root of a machine is readable by its users
 		return err
 	}
 	if err := build(part); err != nil {
-		return errors.Join(err, os.RemoveAll(part))
+		return errors.Join(err, removeTree(part))
 	}
 	return os.Rename(part, dir)
 }
