@@ -15,9 +15,10 @@ import (
 )
 
 func main() {
-	// The terminal sends Ctrl-C to pulumi as well, so here it only ends the waiting.
+	// Ctrl-C is passed on to pulumi, which finishes what it is at, and we wait for that. The second one ends us alone.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)
 	if err := command().ExecuteContext(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)

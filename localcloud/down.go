@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"net/netip"
 
@@ -22,21 +22,30 @@ func downCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("--public-range: %w", err)
 			}
-			// Held throughout, so that no local cloud makes new machines while the old ones are removed.
-			state, err := store.Open(o.state)
-			if err != nil {
-				return err
-			}
-			runtime, err := machine.Open(machine.Options{Name: o.name, PublicRange: publicRange})
-			if err != nil {
-				return errors.Join(err, state.Close())
-			}
-			if err := runtime.Cleanup(cmd.Context()); err != nil {
-				return errors.Join(fmt.Errorf("remove the machines of %s: %w", o.name, err), state.Close())
-			}
-			return state.Remove()
+			return down(cmd.Context(), o, publicRange)
 		},
 	}
 	o.flags(cmd)
 	return cmd
+}
+
+func down(ctx context.Context, o cloudOptions, publicRange netip.Prefix) error {
+	// Held throughout, so that no local cloud makes new machines while the old ones are removed.
+	claim, identity, err := o.claim()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = claim.Release() }() // ends with the process in any case
+	runtime, err := machine.Open(machine.Options{Name: o.name, State: identity, PublicRange: publicRange})
+	if err != nil {
+		return err
+	}
+	if err := runtime.Cleanup(ctx); err != nil {
+		return fmt.Errorf("remove the machines of %s: %w", o.name, err)
+	}
+	state, err := store.Open(o.state)
+	if err != nil {
+		return err
+	}
+	return state.Remove()
 }

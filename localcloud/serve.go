@@ -20,6 +20,7 @@ import (
 	"hashistack/localcloud/api"
 	"hashistack/localcloud/control"
 	"hashistack/localcloud/fault"
+	"hashistack/localcloud/host"
 	"hashistack/localcloud/image"
 	"hashistack/localcloud/machine"
 	"hashistack/localcloud/metadata"
@@ -54,6 +55,26 @@ func (o *cloudOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.state, "state", "", "directory of its state (required)")
 	cmd.Flags().StringVar(&o.publicRange, "public-range", "198.18.0.0/16", "IPv4 network of the public addresses; the first one is this host's")
 	_ = cmd.MarkFlagRequired("state") // Errs only for a flag that is not there.
+}
+
+// claim makes this process the only one on this host that works on the local cloud of that name. It returns the identity
+// of the state directory too.
+func (o *cloudOptions) claim() (*host.Claim, string, error) {
+	identity, err := host.Identity(o.state)
+	if err != nil {
+		return nil, "", err
+	}
+	claim, err := host.NewClaim(o.name, identity)
+	return claim, identity, err
+}
+
+// mine fails if machines of that name belong to another state.
+func mine(ctx context.Context, name, identity string) error {
+	runtime, err := machine.Open(machine.Options{Name: name, State: identity})
+	if err != nil {
+		return err
+	}
+	return runtime.Mine(ctx)
 }
 
 func serveCommand() *cobra.Command {
@@ -91,14 +112,22 @@ func serve(ctx context.Context, o serveOptions) error {
 	if err != nil {
 		return fmt.Errorf("--public-range: %w", err)
 	}
-	// The state first: its lock keeps a second process away from the same machines.
+	// What concerns others comes first: it is cheap, and nothing has been made yet.
+	claim, identity, err := o.claim()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = claim.Release() }() // ends with the process in any case
+	if err := mine(ctx, o.name, identity); err != nil {
+		return err
+	}
 	state, err := store.Open(o.state)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = state.Close() }() // only the lock is open, and it ends with the process in any case
 
-	runtime, packages, mirrorAddress, err := machineRoom(ctx, o, publicRange, log)
+	runtime, packages, mirrorAddress, err := machineRoom(ctx, o, identity, publicRange, log)
 	if err != nil {
 		return err
 	}
@@ -129,7 +158,7 @@ func serve(ctx context.Context, o serveOptions) error {
 }
 
 // machineRoom prepares the machine image, the package mirror and the runtime, which takes over existing machines.
-func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, log *slog.Logger) (*machine.Docker, http.Handler, string, error) {
+func machineRoom(ctx context.Context, o serveOptions, identity string, publicRange netip.Prefix, log *slog.Logger) (*machine.Docker, http.Handler, string, error) {
 	cache := o.cache
 	if cache == "" {
 		user, err := os.UserCacheDir()
@@ -157,7 +186,7 @@ func machineRoom(ctx context.Context, o serveOptions, publicRange netip.Prefix, 
 	}
 	address := net.JoinHostPort(publicRange.Masked().Addr().Next().String(), strconv.Itoa(o.mirrorPort))
 	runtime, err := machine.NewDocker(ctx, machine.Options{
-		Name: o.name, Image: img, PublicRange: publicRange, Mirror: "http://" + address, MirrorKey: packages.Key(),
+		Name: o.name, State: identity, Image: img, PublicRange: publicRange, Mirror: "http://" + address, MirrorKey: packages.Key(),
 		MetadataPort: o.metadataPort, Log: log,
 	})
 	if err != nil {

@@ -279,3 +279,48 @@ func TestServeOnDocker(t *testing.T) {
 	require.NoError(t, err)
 	assert.NotContains(t, string(addresses), "203.0.113.")
 }
+
+// TestSecondCheckout has two state directories on one host, as two checkouts have. The second one can neither take over
+// nor remove what the first one made, whether that runs or not.
+func TestSecondCheckout(t *testing.T) {
+	dir := t.TempDir()
+	tokenFile := filepath.Join(dir, "token")
+	require.NoError(t, os.WriteFile(tokenFile, []byte(token), 0o600))
+	first := serveOptions{
+		cloudOptions: cloudOptions{name: "localcloud-two-test", state: filepath.Join(dir, "first"), publicRange: "203.0.113.0/24"},
+		listen:       freeAddress(t), control: freeAddress(t), mirrorPort: 8582, metadataPort: 8583, tokenFile: tokenFile, limits: api.DefaultLimits,
+		tools: "../tools", binaries: "../.tools/bin",
+	}
+	down := func(o serveOptions) error {
+		cmd := downCommand()
+		cmd.SetArgs([]string{"--name", o.name, "--state", o.state, "--public-range", o.publicRange})
+		return cmd.Execute()
+	}
+	t.Cleanup(func() { require.NoError(t, down(first)) })
+	r := start(t, first)
+	result, _, err := r.Server.Create(r.ctx, hcloud.ServerCreateOpts{
+		Name: "mine", ServerType: &hcloud.ServerType{Name: "cx23"}, Image: &hcloud.Image{Name: "debian-12"}, StartAfterCreate: hcloud.Ptr(false),
+	})
+	require.NoError(t, err)
+	r.wait(result.Action)
+
+	second := first
+	second.state, second.listen, second.control = filepath.Join(dir, "second"), freeAddress(t), freeAddress(t)
+	refused := func(want string) {
+		t.Helper()
+		require.ErrorContains(t, serve(t.Context(), second), want)
+		require.ErrorContains(t, down(second), want)
+		assert.NoDirExists(t, second.state, "nothing was made")
+		out, err := exec.Command("docker", "ps", "--all", "--quiet", "--filter", "label=hashistack.localcloud="+first.name).Output()
+		require.NoError(t, err)
+		assert.NotEmpty(t, string(out), "the machine is still there")
+	}
+	refused(fmt.Sprintf(`the local cloud "localcloud-two-test" of %s runs on this host (pid %d)`, first.state, os.Getpid()))
+	r.stop()
+	refused(fmt.Sprintf(`the local cloud "localcloud-two-test" of %s made container localcloud-two-test-%d`, first.state, result.Server.ID))
+
+	require.NoError(t, down(first))
+	second.listen, second.control = first.listen, first.control
+	start(t, second).stop()
+	require.NoError(t, down(second), "the permitted twin: the first has gone")
+}

@@ -37,44 +37,47 @@ func (s *Stack) StartCloud(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	running := s.cloudPID() != 0
-	switch status, err := probe(ctx, token); {
-	case err == nil && status == http.StatusOK && running:
-		return s.trustMirror(ctx)
-	case err == nil:
+	running := s.cloudPID()
+	status, err := probe(ctx, token)
+	if err == nil && (status != http.StatusOK || running == 0) {
 		return fmt.Errorf("something else listens on %s (it answers our token with status %d): if it is the local cloud of "+
 			"another checkout, run `make down` there", CloudAddress, status)
-	case running:
-		return fmt.Errorf("the local cloud runs (pid %d) but does not answer: %w; see %s or run `make down`", s.cloudPID(), err, s.Path("cloud.log"))
 	}
-	if err := s.alone(ctx); err != nil {
-		return err
+	if err != nil {
+		if err := s.bringUpCloud(ctx, token, running); err != nil {
+			return err
+		}
+	}
+	return s.trustMirror(ctx)
+}
+
+// bringUpCloud starts the local cloud, unless an earlier run started it and was interrupted, and waits until it answers.
+func (s *Stack) bringUpCloud(ctx context.Context, token string, running int) error {
+	if running != 0 { // it may have the machines' image to build
+		s.say("the local cloud is starting already (pid %d, log %s): waiting for it", running, s.Path("cloud.log"))
+		waiting, stop := context.WithCancel(ctx)
+		defer stop()
+		return s.awaitCloud(ctx, token, s.gone(waiting, running))
 	}
 	process, err := s.spawnCloud(ctx)
 	if err != nil {
 		return fmt.Errorf("start the local cloud: %w", err)
 	}
-	if err := s.awaitCloud(ctx, token, process); err != nil {
-		return err
-	}
-	return s.trustMirror(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- process.Wait() }()
+	return s.awaitCloud(ctx, token, ended)
 }
 
-// alone fails if there are machines of another checkout's local cloud on this host. All local clouds use the same
-// names, addresses and firewall table.
-func (s *Stack) alone(ctx context.Context) error {
-	if _, err := os.Stat(s.Path("cloud")); err == nil {
-		return nil
-	}
-	found, err := s.output(ctx, nil, "docker", "ps", "--all", "--filter", "label=hashistack.localcloud="+cloudName, "--format", "{{.Names}}")
-	if err != nil {
-		return err
-	}
-	if machines := strings.Fields(string(found)); len(machines) > 0 {
-		return fmt.Errorf("there are machines of another local cloud on this host (%s): run `make down` in the checkout that made them; "+
-			"if that is gone, `.tools/bin/localcloud down --name %s --state $(mktemp -d)`", strings.Join(machines, ", "), cloudName)
-	}
-	return nil
+// gone tells when a local cloud that we did not start has ended.
+func (s *Stack) gone(ctx context.Context, pid int) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		for ctx.Err() == nil && s.cloudPID() == pid {
+			time.Sleep(200 * time.Millisecond) // between two looks; awaitCloud bounds them
+		}
+		ended <- errors.New("by itself, or by somebody else")
+	}()
+	return ended
 }
 
 // spawnCloud starts the daemon in a session of its own, so that it outlives us and the terminal.
@@ -95,9 +98,7 @@ func (s *Stack) spawnCloud(ctx context.Context) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-func (s *Stack) awaitCloud(ctx context.Context, token string, process *exec.Cmd) error {
-	ended := make(chan error, 1)
-	go func() { ended <- process.Wait() }()
+func (s *Stack) awaitCloud(ctx context.Context, token string, ended <-chan error) error {
 	deadline := time.After(cloudStart)
 	for {
 		status, err := probe(ctx, token)
@@ -106,7 +107,7 @@ func (s *Stack) awaitCloud(ctx context.Context, token string, process *exec.Cmd)
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w: the local cloud goes on starting; `make up` waits for it, `make down` stops it", ctx.Err())
 		case err := <-ended:
 			return fmt.Errorf("the local cloud ended (%w) before it answered; the end of %s:\n%s", err, s.Path("cloud.log"), s.logTail())
 		case <-deadline:

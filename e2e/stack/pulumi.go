@@ -27,6 +27,11 @@ func (s *Stack) command(ctx context.Context, name string, args ...string) (*exec
 	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env = s.Root, environ
+	if filepath.Base(name) == "pulumi" {
+		// The terminal sends Ctrl-C to every process of its group. From us alone pulumi gets it once: the second time
+		// would tell it to drop what it is at, and the cloud has resources then that the state does not know.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	}
 	// Interrupted, pulumi finishes the operations that it is at. Killed, it leaves them half done.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = 2 * time.Minute

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -41,6 +42,8 @@ type action struct {
 	Target resource `json:"target"`
 	// Other is the second resource of an action that joins two, such as the network that a server is attached to.
 	Other int64 `json:"other,omitempty"`
+	// Was is the range of a network before the action, for a change that fails.
+	Was netip.Prefix `json:"was,omitzero"`
 
 	// resumed is set when a restart interrupted an earlier attempt. How far that attempt got is not known.
 	resumed bool

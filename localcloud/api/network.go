@@ -167,22 +167,26 @@ func (a *API) deleteNetwork(c *call) (reply, error) {
 		attached = append(attached, s)
 	}
 	n.Changing = true
+	var detached []*server
 	a.outside(func() {
 		for _, s := range attached {
 			if e := a.Runtime.Detach(a.ctx, s.ID, n.ID); e != nil && !errors.Is(e, machine.ErrNotFound) {
 				err = errors.Join(err, e)
+				continue
 			}
+			detached = append(detached, s)
 		}
 		if err == nil {
 			err = a.Runtime.DeleteNetwork(a.ctx, n.ID)
 		}
 	})
 	n.Changing = false
-	if err != nil {
-		return reply{}, errorf(hcloud.ErrorCodeServiceError, "delete network with ID '%d': %v", n.ID, err)
-	}
-	for _, s := range attached {
+	for _, s := range detached { // also when the rest failed: they have left the network
 		s.detach(n.ID)
+	}
+	if err != nil {
+		err = errorf(hcloud.ErrorCodeServiceError, "delete network with ID '%d': %v", n.ID, err)
+		return reply{}, errors.Join(err, a.save())
 	}
 	a.state.Networks.Remove(n.ID)
 	return noContent()

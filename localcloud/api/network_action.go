@@ -18,7 +18,11 @@ func (a *API) networkActionRoutes() {
 	for _, command := range []string{"add_subnet", "delete_subnet", "add_route", "delete_route", "change_protection"} {
 		a.works[command] = work{done: func(*action) {}}
 	}
-	a.works["change_ip_range"] = work{do: a.remakeNetwork}
+	a.works["change_ip_range"] = work{do: a.remakeNetwork, failed: func(act *action) {
+		if n, found := a.state.Networks.Get(act.Target.ID); found {
+			n.IPRange = act.Was
+		}
+	}}
 
 	networkAction(a, "add_subnet", func(n *network, req schema.NetworkActionAddSubnetRequest) error {
 		if req.VSwitchID != 0 {
@@ -58,13 +62,18 @@ func networkAction[Req any](a *API, command string, change func(*network, Req) e
 		if err == nil {
 			err = decode(c, &req)
 		}
-		if err == nil {
-			err = change(n, req)
-		}
 		if err != nil {
 			return reply{}, err
 		}
-		return created(schema.ActionGetResponse{Action: a.start(command, onNetwork(n.ID)).wire()})
+		was := n.IPRange
+		if err := change(n, req); err != nil {
+			return reply{}, err
+		}
+		act := a.start(command, onNetwork(n.ID))
+		if n.IPRange != was {
+			act.Was = was
+		}
+		return created(schema.ActionGetResponse{Action: act.wire()})
 	})
 }
 
@@ -116,5 +125,9 @@ func (a *API) remakeNetwork(ctx context.Context, act action) error {
 	if err := a.Runtime.DeleteNetwork(ctx, act.Target.ID); err != nil && !errors.Is(err, machine.ErrNotFound) {
 		return err
 	}
-	return a.Runtime.CreateNetwork(ctx, act.Target.ID, ipRange)
+	err = a.Runtime.CreateNetwork(ctx, act.Target.ID, ipRange)
+	if err != nil {
+		err = errors.Join(err, a.Runtime.CreateNetwork(ctx, act.Target.ID, act.Was)) // the state goes back to it too
+	}
+	return err
 }

@@ -173,6 +173,63 @@ func TestNetworkDeletionThatFails(t *testing.T) {
 	require.NoError(t, err)
 }
 
+// A server that has left the network when the deletion fails is no longer shown in it, nor after a restart.
+func TestNetworkDeletionThatFailsHalfWay(t *testing.T) {
+	c := startCloud(t)
+	n := c.network("net")
+	s := c.server("s", func(o *hcloud.ServerCreateOpts) { o.Networks = []*hcloud.Network{n} })
+	c.runtime.fail("DeleteNetwork", errors.New("engine is gone"))
+	_, err := c.Network.Delete(c.ctx, n)
+	requireCode(t, err, hcloud.ErrorCodeServiceError, "engine is gone")
+	assert.Empty(t, c.getServer(s.ID).PrivateNet)
+	c.runtime.fail("DeleteNetwork", nil)
+	c = c.restart()
+	assert.Empty(t, c.getServer(s.ID).PrivateNet)
+	act, _, err := c.Server.AttachToNetwork(c.ctx, s, hcloud.ServerAttachToNetworkOpts{Network: n})
+	require.NoError(t, err, "it can come back")
+	c.wait(act)
+	_, err = c.Network.Delete(c.ctx, n)
+	require.NoError(t, err)
+}
+
+// A network that could not be extended is what it was, in the state and on the host.
+func TestNetworkExtensionThatFails(t *testing.T) {
+	c := startCloud(t)
+	n := c.network("net")
+	_, _, err := c.Network.Create(c.ctx, hcloud.NetworkCreateOpts{Name: "neighbour", IPRange: prefix(t, "10.1.0.0/16")})
+	require.NoError(t, err)
+	act, _, err := c.Network.ChangeIPRange(c.ctx, n, hcloud.NetworkChangeIPRangeOpts{IPRange: prefix(t, "10.0.0.0/15")})
+	require.NoError(t, err)
+	require.ErrorContains(t, c.Action.WaitFor(c.ctx, act), "overlaps")
+	n, _, err = c.Network.GetByID(c.ctx, n.ID)
+	require.NoError(t, err)
+	assert.Equal(t, "10.0.0.0/16", n.IPRange.String())
+	assert.Equal(t, "10.0.0.0/16", c.runtime.networks[n.ID].String())
+	c.server("s", func(o *hcloud.ServerCreateOpts) { o.Networks = []*hcloud.Network{n} })
+}
+
+// No server joins a network that an action is about to make anew.
+func TestNetworkIsNotJoinedWhileItChanges(t *testing.T) {
+	c := startCloud(t)
+	n := c.network("net")
+	s := c.server("s")
+	release := c.hold("change_ip_range")
+	act, _, err := c.Network.ChangeIPRange(c.ctx, n, hcloud.NetworkChangeIPRangeOpts{IPRange: prefix(t, "10.0.0.0/15")})
+	require.NoError(t, err)
+	c.held()
+	_, _, err = c.Server.AttachToNetwork(c.ctx, s, hcloud.ServerAttachToNetworkOpts{Network: n})
+	requireCode(t, err, hcloud.ErrorCodeConflict, "retry")
+	opts := serverOpts("inline")
+	opts.Networks = []*hcloud.Network{n}
+	_, _, err = c.Server.Create(c.ctx, opts)
+	requireCode(t, err, hcloud.ErrorCodeConflict, "retry")
+	release()
+	c.wait(act)
+	act, _, err = c.Server.AttachToNetwork(c.ctx, s, hcloud.ServerAttachToNetworkOpts{Network: n})
+	require.NoError(t, err, "the permitted twin")
+	c.wait(act)
+}
+
 func TestNetworkConflict(t *testing.T) {
 	c := startCloud(t)
 	n := c.network("net")

@@ -164,3 +164,39 @@ func TestPublicAddressesAreGivenOutInTurn(t *testing.T) {
 	_, _, err = c.PrimaryIP.Create(c.ctx, hcloud.PrimaryIPCreateOpts{Name: "f", Type: "ipv4", Location: "fsn1"})
 	requireCode(t, err, hcloud.ErrorCodeResourceUnavailable, "198.18.0.0/29")
 }
+
+// A server that is refused for its second address takes nothing with it: the caller's own address stays, although it is
+// one that goes with its server, and the address that was made for it is gone.
+func TestRefusedServerLeavesPrimaryIPs(t *testing.T) {
+	limits := bigLimits
+	limits.PrimaryIPs = 1
+	c := startCloud(t, withLimits(limits))
+	mine, _, err := c.PrimaryIP.Create(c.ctx, hcloud.PrimaryIPCreateOpts{
+		Name: "mine", Type: hcloud.PrimaryIPTypeIPv4, AssigneeType: "server", Location: "fsn1", AutoDelete: hcloud.Ptr(true),
+	})
+	require.NoError(t, err)
+	before := c.remaining()
+	with := func(ip *hcloud.PrimaryIP, v6 bool) error {
+		opts := serverOpts("s")
+		opts.PublicNet = &hcloud.ServerCreatePublicNet{EnableIPv4: true, EnableIPv6: v6, IPv4: ip}
+		result, _, err := c.Server.Create(c.ctx, opts)
+		if err == nil {
+			c.wait(append(result.NextActions, result.Action)...)
+		}
+		return err
+	}
+	requireCode(t, with(mine.PrimaryIP, true), hcloud.ErrorCodeResourceLimitExceeded, "primary_ip_limit")
+	assert.JSONEq(t, before, c.remaining(), "the caller's own address")
+	require.NoError(t, with(mine.PrimaryIP, false), "the permitted twin")
+}
+
+// The address that was made for a refused server goes.
+func TestRefusedServerLeavesNoAddress(t *testing.T) {
+	limits := bigLimits
+	limits.PrimaryIPs = 1
+	c := startCloud(t, withLimits(limits))
+	before := c.remaining()
+	_, _, err := c.Server.Create(c.ctx, serverOpts("s"))
+	requireCode(t, err, hcloud.ErrorCodeResourceLimitExceeded, "primary_ip_limit")
+	assert.JSONEq(t, before, c.remaining())
+}

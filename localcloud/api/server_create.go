@@ -32,9 +32,7 @@ func (a *API) createServer(c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	// From here on everything was checked: what follows changes the state, and cannot fail.
 	if err := a.joinServer(s, req); err != nil {
-		a.forgetServer(s.ID)
 		return reply{}, err
 	}
 	s.BootHangs = a.Faults.Strikes(fault.BootHangs, s.Name)
@@ -182,32 +180,19 @@ func wantsPublic(req serverRequest) (want4, want6 bool) {
 	return req.PublicNet.EnableIPv4, req.PublicNet.EnableIPv6
 }
 
-// joinServer puts a new server into the state, with its addresses and firewalls.
+// joinServer puts a new server into the state, with its addresses and firewalls. When it fails, the state is as before.
 func (a *API) joinServer(s *server, req serverRequest) error {
 	for _, id := range req.Networks {
 		if err := a.reserve(s, id, "", ""); err != nil {
 			return err
 		}
 	}
-	a.state.Servers.Add(s)
-	want4, want6 := wantsPublic(req)
-	wants := map[ipVersion]bool{ipv4: want4, ipv6: want6}
-	given := map[ipVersion]int64{}
-	if req.PublicNet != nil {
-		given = map[ipVersion]int64{ipv4: req.PublicNet.IPv4ID, ipv6: req.PublicNet.IPv6ID}
+	addresses, err := a.publicAddresses(s, req)
+	if err != nil {
+		return err
 	}
-	for _, version := range []ipVersion{ipv4, ipv6} {
-		if !wants[version] {
-			continue
-		}
-		ip, found := a.state.PrimaryIPs.Get(given[version])
-		if !found {
-			var err error
-			if ip, err = a.allocate(version, s.Location); err != nil {
-				return err
-			}
-			ip.Name, ip.AutoDelete = fmt.Sprintf("primary_ip-%d", ip.ID), true
-		}
+	a.state.Servers.Add(s)
+	for _, ip := range addresses {
 		ip.Assignee = s.ID
 	}
 	for _, f := range req.Firewalls {
@@ -217,6 +202,36 @@ func (a *API) joinServer(s *server, req serverRequest) error {
 		}
 	}
 	return nil
+}
+
+// publicAddresses returns the primary IPs for a new server: those that the request names, and new ones for the rest.
+// When it fails, the new ones are gone again, and those of the caller are left alone.
+func (a *API) publicAddresses(s *server, req serverRequest) (all []*primaryIP, err error) {
+	want4, want6 := wantsPublic(req)
+	wants := map[ipVersion]bool{ipv4: want4, ipv6: want6}
+	given := map[ipVersion]int64{}
+	if req.PublicNet != nil {
+		given = map[ipVersion]int64{ipv4: req.PublicNet.IPv4ID, ipv6: req.PublicNet.IPv6ID}
+	}
+	var made []*primaryIP
+	for _, version := range []ipVersion{ipv4, ipv6} {
+		if !wants[version] {
+			continue
+		}
+		ip, found := a.state.PrimaryIPs.Get(given[version])
+		if !found {
+			if ip, err = a.allocate(version, s.Location); err != nil {
+				for _, ip := range made {
+					a.state.PrimaryIPs.Remove(ip.ID)
+				}
+				return nil, err
+			}
+			ip.Name, ip.AutoDelete = fmt.Sprintf("primary_ip-%d", ip.ID), true
+			made = append(made, ip)
+		}
+		all = append(all, ip)
+	}
+	return all, nil
 }
 
 // parseRef reads a reference given as text: an ID or a name.

@@ -95,7 +95,7 @@ func (a *API) reserve(s *server, networkID int64, address, within string) error 
 		return err
 	}
 	switch {
-	case n.Changing:
+	case n.Changing || a.busy(onNetwork(n.ID)) != nil:
 		return errorf(hcloud.ErrorCodeConflict, "network with ID '%d' is being changed, please retry", n.ID)
 	case s.attachment(n.ID) != nil:
 		return errorf(hcloud.ErrorCodeServerAlreadyAttached, "server '%s' is already attached to network '%s'", s.Name, n.Name)

@@ -70,11 +70,12 @@ func bootstrap(ctx context.Context, dir string, progress io.Writer) error {
 		return err
 	}
 	var said bytes.Buffer
-	cmd := exec.CommandContext(ctx, "mmdebstrap", args...)
+	// It mounts /proc and /sys in the tree, and the host's own /dev/shm.
+	cmd := apart(ctx, "mmdebstrap", args...)
 	out := io.MultiWriter(&said, infoLines{progress})
 	cmd.Stdout, cmd.Stderr = out, out // one writer, so that exec does not write from two goroutines
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("mmdebstrap: %w\n%s", err, tail(said.String(), 30))
+	if err := runApart(cmd); err != nil {
+		return fmt.Errorf("mmdebstrap: %w\n%s", errors.Join(ctx.Err(), err), tail(said.String(), 30))
 	}
 	return os.Remove(list)
 }

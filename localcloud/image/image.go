@@ -17,10 +17,11 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
-	"syscall"
 
 	dockerimage "github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/client"
+
+	"hashistack/localcloud/host"
 )
 
 // name is the Docker image's, and part of every cache key.
@@ -75,11 +76,11 @@ func Ensure(ctx context.Context, docker *client.Client, opts Options) (Image, er
 		Packages: filepath.Join(debian, "packages"),
 	}
 
-	unlock, err := lock(opts.Cache) // two builds at once would each take twice as long
+	release, err := host.Wait(ctx, filepath.Join(opts.Cache, ".lock")) // two builds at once would each take twice as long
 	if err != nil {
 		return Image{}, err
 	}
-	defer unlock()
+	defer release()
 
 	if err := once(debian, func(dir string) error { return bootstrap(ctx, dir, opts.Progress) }); err != nil {
 		return Image{}, fmt.Errorf("build the Debian tree: %w", err)
@@ -99,30 +100,16 @@ func once(dir string, build func(dir string) error) error {
 		return nil
 	}
 	part := dir + ".part"
-	if err := os.RemoveAll(part); err != nil {
+	if err := removeTree(part); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(part, 0o755); err != nil { //nolint:gosec // the root of a machine is readable by its users
 		return err
 	}
 	if err := build(part); err != nil {
-		return errors.Join(err, os.RemoveAll(part))
+		return errors.Join(err, removeTree(part))
 	}
 	return os.Rename(part, dir)
-}
-
-func lock(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // see once
-		return nil, err
-	}
-	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w", f.Name(), err), f.Close())
-	}
-	return func() { _ = f.Close() }, nil // closing gives the lock back
 }
 
 // layFiles writes the embedded files and the unit masks to dir. Modes do not survive embedding: all is plain and

@@ -10,25 +10,23 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/events"
 	"github.com/docker/docker/api/types/filters"
-	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/volume"
 	"github.com/docker/docker/client"
-	"golang.org/x/sync/errgroup"
 
+	"hashistack/localcloud/host"
 	"hashistack/localcloud/image"
 )
 
-// Labels of everything Docker-side. The first one carries Options.Name, so that several local clouds can share an engine
-// and each one can be removed whole.
+// Labels of everything Docker-side. The first two carry Options.Name and Options.State: several local clouds can share an
+// engine, each one can be removed whole, and none removes what another one of the same name made.
 const (
 	labelCloud   = "hashistack.localcloud"
+	labelState   = "hashistack.localcloud.state"
 	labelID      = "hashistack.localcloud.id"
 	labelServer  = "hashistack.localcloud.server"
 	labelIPRange = "hashistack.localcloud.range"
@@ -37,7 +35,9 @@ const (
 // Options are what a Docker runtime is made with.
 type Options struct {
 	// Name prefixes containers, volumes and networks, and names the nft table.
-	Name  string
+	Name string
+	// State is the identity of the state directory that the machines belong to; see host.Identity.
+	State string
 	Image image.Image
 	// PublicRange holds the machines' public addresses; its first address is the host's.
 	PublicRange netip.Prefix
@@ -67,6 +67,9 @@ var _ Runtime = (*Docker)(nil)
 
 // Open connects to the machines of an existing local cloud, to look into them or to clean up. It changes nothing.
 func Open(opts Options) (*Docker, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("networks and firewall of the local cloud need root: run it as root")
+	}
 	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err != nil {
 		return nil, fmt.Errorf("reach Docker: %w", err)
@@ -87,9 +90,6 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	if err != nil {
 		return nil, err
 	}
-	if os.Geteuid() != 0 {
-		return nil, errors.New("networks and firewall of the local cloud need root: run it as root")
-	}
 	for command, debianPackage := range map[string]string{"nft": "nftables", "ip": "iproute2"} {
 		if _, err := exec.LookPath(command); err != nil {
 			return nil, fmt.Errorf("%s is not installed: run `apt-get install %s`", command, debianPackage)
@@ -105,7 +105,10 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	if _, err := d.docker.Ping(ctx); err != nil {
 		return nil, fmt.Errorf("reach the Docker engine (is it running? `systemctl start docker`): %w", err)
 	}
-	if err := bridgeFilter(); err != nil {
+	if err := d.Mine(ctx); err != nil {
+		return nil, err
+	}
+	if err := host.HostSettings().FilterBridges(ctx); err != nil {
 		return nil, err
 	}
 	// The firewall first, so that no machine is ever reachable without it.
@@ -114,6 +117,9 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	}
 	if err := d.createNetwork(ctx, d.publicNetwork(), d.firewall.publicBridge(), opts.PublicRange); err != nil {
 		return nil, fmt.Errorf("create the public network: %w", err)
+	}
+	if err := d.guardNetworks(ctx); err != nil {
+		return nil, err
 	}
 	if err := d.addMetadataIPv6(ctx); err != nil {
 		return nil, fmt.Errorf("give the public network the address of the metadata service: %w", err)
@@ -136,52 +142,9 @@ func mirrorPort(opts Options) (uint16, error) {
 	return uint16(port), nil
 }
 
-// bridgeFilter makes frames between two machines on one bridge pass the firewall. Docker switches it on too, for IPv4,
-// unless it is told to leave iptables alone.
-func bridgeFilter() error {
-	for _, family := range []string{"iptables", "ip6tables"} {
-		setting := "/proc/sys/net/bridge/bridge-nf-call-" + family
-		value, err := os.ReadFile(setting)
-		if err != nil {
-			return fmt.Errorf("the cloud firewall needs the kernel's br_netfilter (`modprobe br_netfilter`): %w", err)
-		}
-		if strings.TrimSpace(string(value)) == "1" {
-			continue
-		}
-		if err := os.WriteFile(setting, []byte("1"), 0o644); err != nil { //nolint:gosec // exists already
-			return err
-		}
-	}
-	return nil
-}
-
-// Cleanup removes every container, disk, network, route and nft table of this local cloud, also what an earlier process
-// left behind.
-func (d *Docker) Cleanup(ctx context.Context) error {
-	mine := filters.NewArgs(filters.Arg("label", labelCloud+"="+d.opts.Name))
-
-	containers, err := d.docker.ContainerList(ctx, container.ListOptions{All: true, Filters: mine})
-	if err != nil {
-		return fmt.Errorf("list the machines: %w", err)
-	}
-	var group errgroup.Group
-	for _, c := range containers {
-		group.Go(func() error { return d.removeContainer(ctx, c.ID) })
-	}
-	errs := []error{group.Wait()}
-
-	volumes, err := d.docker.VolumeList(ctx, volume.ListOptions{Filters: mine})
-	errs = append(errs, err)
-	for _, v := range volumes.Volumes {
-		errs = append(errs, d.removeVolume(ctx, v.Name))
-	}
-	networks, err := d.docker.NetworkList(ctx, network.ListOptions{Filters: mine})
-	errs = append(errs, err)
-	for _, n := range networks {
-		errs = append(errs, d.removeNetwork(ctx, n.Name))
-	}
-	errs = append(errs, d.firewall.tearDown(ctx))
-	return errors.Join(errs...)
+// labels mark what this local cloud makes.
+func (o Options) labels() map[string]string {
+	return map[string]string{labelCloud: o.Name, labelState: o.State}
 }
 
 // rebooted is the exit code of a container whose guest rebooted: the kernel ends the first process with SIGHUP then, and

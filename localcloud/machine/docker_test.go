@@ -34,6 +34,7 @@ import (
 // The tests' own cloud, beside one that may be running.
 const (
 	cloudName   = "localcloud-test"
+	cloudState  = "/the/tests/own/state"
 	publicRange = "198.19.0.0/16"
 	mirrorURL   = "http://198.19.0.1:8582"
 	networkID   = 7
@@ -99,7 +100,7 @@ func newCloud(t testing.TB) *cloud {
 	require.NoError(t, err)
 
 	c := &cloud{t: t, opts: machine.Options{
-		Name: cloudName, Image: img, PublicRange: netip.MustParsePrefix(publicRange), Mirror: mirrorURL, MirrorKey: packages.Key(),
+		Name: cloudName, State: cloudState, Image: img, PublicRange: netip.MustParsePrefix(publicRange), Mirror: mirrorURL, MirrorKey: packages.Key(),
 		MetadataPort: 8583, Log: slog.New(slog.NewTextHandler(testLog{t}, nil)),
 	}, packages: packages, specs: &specs{all: map[int64]machine.Spec{}}, end: func() {}}
 	t.Cleanup(c.remove)
@@ -182,7 +183,7 @@ func (c *cloud) remove() {
 		require.NoError(c.t, server.Close())
 	}
 	c.servers = nil
-	stranger, err := machine.Open(machine.Options{Name: cloudName})
+	stranger, err := machine.Open(machine.Options{Name: cloudName, State: cloudState})
 	require.NoError(c.t, err)
 	require.NoError(c.t, stranger.Cleanup(context.Background()))
 }
@@ -581,10 +582,15 @@ func TestTakeOver(t *testing.T) {
 	c.eventually(time.Minute, func() error { return dial("198.19.0.11:80") })
 }
 
+const bridgeFilter = "/proc/sys/net/bridge/bridge-nf-call-ip6tables"
+
 // TestCleanup compares the host before and after a cloud.
 func TestCleanup(t *testing.T) {
 	c := newCloud(t)
 	_, bridge := c.metadataIPv6()
+	was, err := os.ReadFile(bridgeFilter)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(bridgeFilter, was, 0o644)) }) //nolint:gosec // exists already
 	traces := func() string {
 		var all strings.Builder
 		for _, command := range []string{
@@ -593,7 +599,7 @@ func TestCleanup(t *testing.T) {
 			"docker network ls --quiet --filter label=hashistack.localcloud=" + cloudName,
 			"ip -brief address | grep -e 198.19 -e 10.213 || true", "ip route | grep -e 198.19 -e 10.213 || true",
 			"nft list tables | grep localcloud_localcloud_test || true", "ip -6 -brief address show dev " + bridge + " 2>/dev/null || true",
-			"ip route get 169.254.169.254",
+			"ip route get 169.254.169.254", "cat " + bridgeFilter, "ls /run/localcloud 2>/dev/null || true",
 		} {
 			out, err := exec.Command("sh", "-c", command).Output()
 			require.NoError(t, err, command)
@@ -603,14 +609,39 @@ func TestCleanup(t *testing.T) {
 	}
 	assert.Contains(t, traces(), "fe80::a9fe:a9fe/64")
 	c.remove()
+	require.NoError(t, os.WriteFile(bridgeFilter, []byte("0"), 0o644)) //nolint:gosec // exists already
 	before := traces()
 
 	c = newCloud(t)
+	value, err := os.ReadFile(bridgeFilter)
+	require.NoError(t, err)
+	assert.Equal(t, "1\n", string(value))
 	c.create(spec(1, ""))
 	require.NoError(t, c.Create(t.Context(), spec(2, "")))
 	assert.NotEqual(t, before, traces())
 	c.remove()
 	assert.Equal(t, before, traces())
+}
+
+// TestAnotherState leaves what a cloud of the same name made alone, on the way up and on the way down.
+func TestAnotherState(t *testing.T) {
+	c := newCloud(t)
+	require.NoError(t, c.Create(t.Context(), spec(1, "")))
+	for state, want := range map[string]string{
+		"/another/state": `the local cloud "localcloud-test" of /the/tests/own/state made container localcloud-test-1, volume localcloud-test-1-disk, network`,
+		"":               "localcloud down --name localcloud-test --state /the/tests/own/state",
+	} {
+		opts := c.opts
+		opts.State = state
+		other, err := machine.Open(opts)
+		require.NoError(t, err)
+		require.ErrorContains(t, other.Cleanup(t.Context()), want)
+		_, err = machine.NewDocker(t.Context(), opts)
+		require.ErrorContains(t, err, want)
+	}
+	c.is(machine.Off) // it is still there
+	require.NoError(t, c.CreateNetwork(t.Context(), 8, netip.MustParsePrefix("10.214.0.0/16")), "so is the firewall's table, and the way in")
+	require.NoError(t, c.Mine(t.Context()), "the permitted twin")
 }
 
 // BenchmarkBoot measures from power-on to cloud-init's end with all packages installed, for one machine and for a

@@ -3,9 +3,7 @@ package machine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"os/exec"
@@ -13,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
+
+	"hashistack/localcloud/host"
 )
 
 // firewall is the cloud firewall: an nft table of each family on the host, out of the guests' reach. It filters what comes
@@ -25,10 +25,9 @@ type firewall struct {
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_]`)
 
 func newFirewall(cloud string) firewall {
-	sum := sha256.Sum256([]byte(cloud)) // interface names have 15 characters
 	return firewall{
 		table:  "localcloud_" + notInName.ReplaceAllString(cloud, "_"),
-		prefix: "hz" + hex.EncodeToString(sum[:2]) + "-",
+		prefix: host.BridgePrefix(cloud),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/network"
+
+	"hashistack/localcloud/host"
 )
 
 // mtu is that of Hetzner's private networks, 1450, less the room that a tunnel under a laptop's Docker may need.
@@ -46,23 +48,38 @@ func (d *Docker) createNetwork(ctx context.Context, name, bridge string, ipRange
 		return fmt.Errorf("%s is no IPv4 range", ipRange)
 	}
 	_, err := d.docker.NetworkInspect(ctx, name, network.InspectOptions{})
-	if errdefs.IsNotFound(err) {
+	made := errdefs.IsNotFound(err)
+	if made {
 		err = d.newNetwork(ctx, name, bridge, ipRange)
 	}
 	if err != nil {
 		return err
 	}
 	// If the bridge is down or gone, packets for its machines must not leave by the host's default route.
-	return blackhole(ctx, "replace", ipRange)
+	err = blackhole(ctx, "replace", ipRange)
+	if err != nil && made {
+		err = errors.Join(err, d.docker.NetworkRemove(context.WithoutCancel(ctx), name))
+	}
+	return err
 }
 
 func (d *Docker) newNetwork(ctx context.Context, name, bridge string, ipRange netip.Prefix) error {
-	_, err := d.docker.NetworkCreate(ctx, name, network.CreateOptions{
+	// The host must not lose its way to others.
+	uses, err := host.Uses(ctx, d.opts.Name)
+	if err == nil {
+		err = host.Free(ipRange, uses)
+	}
+	if err != nil {
+		return err
+	}
+	labels := d.opts.labels()
+	labels[labelIPRange] = ipRange.String()
+	_, err = d.docker.NetworkCreate(ctx, name, network.CreateOptions{
 		Driver: "bridge",
 		IPAM: &network.IPAM{Config: []network.IPAMConfig{{
 			Subnet: ipRange.String(), Gateway: ipRange.Addr().Next().String(), // Hetzner's gateway is .1 too
 		}}},
-		Labels: map[string]string{labelCloud: d.opts.Name, labelIPRange: ipRange.String()},
+		Labels: labels,
 		Options: map[string]string{
 			"com.docker.network.bridge.name": bridge,
 			// Machines have no way to the outside.
@@ -73,6 +90,27 @@ func (d *Docker) newNetwork(ctx context.Context, name, bridge string, ipRange ne
 	return err
 }
 
+// guardNetworks sets the routes of last resort of all networks that exist: a reboot of the host has removed them.
+func (d *Docker) guardNetworks(ctx context.Context) error {
+	all, err := d.things(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range all {
+		if t.kind != "network" {
+			continue
+		}
+		ipRange, err := netip.ParsePrefix(t.labels[labelIPRange])
+		if err != nil {
+			return fmt.Errorf("label %s of Docker network %s: %w", labelIPRange, t.name, err)
+		}
+		if err := blackhole(ctx, "replace", ipRange); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (d *Docker) removeNetwork(ctx context.Context, name string) error {
 	n, err := d.docker.NetworkInspect(ctx, name, network.InspectOptions{})
 	if errdefs.IsNotFound(err) {
@@ -81,14 +119,18 @@ func (d *Docker) removeNetwork(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := d.docker.NetworkRemove(ctx, n.ID); err != nil {
-		return err
-	}
 	ipRange, err := netip.ParsePrefix(n.Labels[labelIPRange])
 	if err != nil {
 		return fmt.Errorf("label %s of Docker network %s: %w", labelIPRange, name, err)
 	}
-	return blackhole(ctx, "del", ipRange)
+	// The network last: as long as it is there, its label tells the next attempt which route to remove.
+	if err := blackhole(ctx, "del", ipRange); err != nil {
+		return err
+	}
+	if err := d.docker.NetworkRemove(ctx, n.ID); err != nil {
+		return errors.Join(err, blackhole(context.WithoutCancel(ctx), "replace", ipRange)) // somebody still needs both
+	}
+	return nil
 }
 
 // join puts a new machine into its networks. It connects all of them after creation and in the same way, so that the
@@ -171,8 +213,7 @@ func (d *Docker) Detach(ctx context.Context, id, network int64) error {
 
 // blackhole sets or deletes the route of last resort for a range.
 func blackhole(ctx context.Context, verb string, ipRange netip.Prefix) error {
-	// The highest metric there is: any other route comes first.
-	out, err := exec.CommandContext(ctx, "ip", "route", verb, "blackhole", ipRange.String(), "metric", "4294967294").CombinedOutput()
+	out, err := exec.CommandContext(ctx, "ip", "route", verb, "blackhole", ipRange.String(), "metric", strconv.Itoa(host.LastResort)).CombinedOutput()
 	if verb == "del" && strings.Contains(string(out), "No such process") {
 		return nil // gone already, with a restart of the host
 	}

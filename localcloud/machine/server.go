@@ -65,7 +65,8 @@ func (d *Docker) create(ctx context.Context, spec Spec) error {
 			return err
 		}
 	}
-	labels := map[string]string{labelCloud: d.opts.Name, labelID: strconv.FormatInt(spec.ID, 10), labelServer: spec.Name}
+	labels := d.opts.labels()
+	labels[labelID], labels[labelServer] = strconv.FormatInt(spec.ID, 10), spec.Name
 	if _, err := d.docker.VolumeCreate(ctx, volume.CreateOptions{Name: d.disk(spec.ID), Labels: labels}); err != nil {
 		return fmt.Errorf("create its disk: %w", err)
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -129,6 +130,9 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
+// lookUp bounds the search for the server that asks.
+const lookUp = 10 * time.Second
+
 // Handler serves each server what instance knows about it, and nothing to anybody else. Only who decides which server
 // asks, by the address that the request came from; nothing in the request has a say in it. who returns ErrStranger,
 // wrapped, for an address that is no server's.
@@ -179,6 +183,10 @@ func asker(r *http.Request, who func(context.Context, netip.Addr) (Caller, error
 	if err != nil {
 		return Caller{}, err
 	}
+	// A client that has no more to say may close its side of the connection and still wait for the answer, as `nc -N`
+	// does. Go takes that for a client that has gone, and ends the request's context.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), lookUp)
+	defer cancel()
 	// The zone is the host's name for the bridge, the same for all.
-	return who(r.Context(), from.Addr().Unmap().WithZone(""))
+	return who(ctx, from.Addr().Unmap().WithZone(""))
 }

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -179,4 +182,34 @@ func TestClaimsAreIgnored(t *testing.T) {
 	answer := ask(t, bare, "GET", "/hetzner/v1/metadata/hostname", claim)
 	assert.Equal(t, http.StatusOK, answer.Code)
 	assert.Equal(t, "bare", answer.Body.String(), "its own, and not that of the server it claims to be")
+}
+
+// A client that closes its side of the connection after the request gets its answer.
+func TestHalfClosedConnection(t *testing.T) {
+	closed := make(chan struct{})
+	slow := func(ctx context.Context, _ netip.Addr) (metadata.Caller, error) {
+		<-closed
+		select { // long enough for the server to notice
+		case <-ctx.Done():
+			return metadata.Caller{}, ctx.Err()
+		case <-time.After(300 * time.Millisecond):
+			return metadata.Caller{ID: 42}, nil
+		}
+	}
+	server := httptest.NewServer(metadata.Handler(slog.New(slog.DiscardHandler), slow, func(id int64) (metadata.Instance, bool) {
+		i, found := instances[id]
+		return i, found
+	}))
+	defer server.Close()
+	connection, err := net.Dial("tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	defer func() { _ = connection.Close() }()
+	_, err = io.WriteString(connection, "GET /hetzner/v1/metadata/hostname HTTP/1.1\r\nHost: metadata\r\nConnection: close\r\n\r\n")
+	require.NoError(t, err)
+	require.NoError(t, connection.(*net.TCPConn).CloseWrite())
+	close(closed)
+	answer, err := io.ReadAll(connection)
+	require.NoError(t, err)
+	assert.Contains(t, string(answer), "200 OK")
+	assert.Contains(t, string(answer), "my-server")
 }

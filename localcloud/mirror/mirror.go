@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"hashistack/localcloud/host"
 )
 
 // Options say what the mirror is made of.
@@ -40,6 +42,12 @@ var _ http.Handler = (*Mirror)(nil)
 
 // New builds what is missing and indexes all.
 func New(ctx context.Context, opts Options) (*Mirror, error) {
+	// Whoever comes second waits, and finds key and packages made.
+	release, err := host.Wait(ctx, filepath.Join(opts.Cache, ".lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	s, err := loadSigner(filepath.Join(opts.Cache, "signing-key.asc"))
 	if err != nil {
 		return nil, err

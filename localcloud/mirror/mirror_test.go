@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp"
@@ -93,6 +94,26 @@ func TestRepositories(t *testing.T) {
 				assert.Equal(t, fmt.Sprint(len(deb)), field(stanza, "Size"))
 			}
 		})
+	}
+}
+
+// Several local clouds that start at once on one cache get the same key and packages.
+func TestOneCacheForMany(t *testing.T) {
+	cache := t.TempDir()
+	keys := make(chan string, 4)
+	var all sync.WaitGroup
+	for range cap(keys) {
+		all.Go(func() {
+			_, m := newMirror(t, cache)
+			keys <- m.Key()
+		})
+	}
+	all.Wait()
+	close(keys)
+	first := <-keys
+	assert.NotEmpty(t, first)
+	for key := range keys {
+		assert.Equal(t, first, key)
 	}
 }
 
