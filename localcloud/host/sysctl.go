@@ -27,8 +27,8 @@ type change struct {
 	Set string `json:"set"`
 }
 
-// HostSettings are those of this host.
-func HostSettings() *Settings { return &Settings{memory: "/run/localcloud/settings.json"} }
+// Remembered are those of this host.
+func Remembered() *Settings { return &Settings{memory: "/run/localcloud/settings.json"} }
 
 // Set changes a setting, given as its path below /proc/sys, and remembers what it was. It does nothing if the setting has
 // that value.

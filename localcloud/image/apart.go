@@ -27,7 +27,7 @@ const (
 // and its children have ended, however they end. Cancelled, the command and its children are asked to end. So they are
 // when this process is killed.
 func apart(ctx context.Context, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
+	cmd := exec.CommandContext(ctx, name, args...) //nolint:gosec // the commands are ours
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Unshareflags: syscall.CLONE_NEWNS, // Go makes the mounts private too, so that none of them spreads
 		Setpgid:      true,

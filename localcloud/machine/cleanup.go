@@ -123,5 +123,5 @@ func (d *Docker) giveBack(ctx context.Context) error {
 	if err != nil || len(networks) > 0 {
 		return err
 	}
-	return host.HostSettings().Restore()
+	return host.Remembered().Restore()
 }

@@ -108,7 +108,7 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	if err := d.Mine(ctx); err != nil {
 		return nil, err
 	}
-	if err := host.HostSettings().FilterBridges(ctx); err != nil {
+	if err := host.Remembered().FilterBridges(ctx); err != nil {
 		return nil, err
 	}
 	// The firewall first, so that no machine is ever reachable without it.

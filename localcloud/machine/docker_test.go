@@ -590,7 +590,7 @@ func TestCleanup(t *testing.T) {
 	_, bridge := c.metadataIPv6()
 	was, err := os.ReadFile(bridgeFilter)
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.WriteFile(bridgeFilter, was, 0o644)) }) //nolint:gosec // exists already
+	t.Cleanup(func() { require.NoError(t, os.WriteFile(bridgeFilter, was, 0o644)) })
 	traces := func() string {
 		var all strings.Builder
 		for _, command := range []string{
@@ -609,7 +609,7 @@ func TestCleanup(t *testing.T) {
 	}
 	assert.Contains(t, traces(), "fe80::a9fe:a9fe/64")
 	c.remove()
-	require.NoError(t, os.WriteFile(bridgeFilter, []byte("0"), 0o644)) //nolint:gosec // exists already
+	require.NoError(t, os.WriteFile(bridgeFilter, []byte("0"), 0o644))
 	before := traces()
 
 	c = newCloud(t)

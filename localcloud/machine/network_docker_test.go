@@ -44,7 +44,7 @@ func TestRemovalOfANetworkThatFails(t *testing.T) {
 	require.NoError(t, err)
 	bin := t.TempDir()
 	script := fmt.Sprintf("#!/bin/sh\n[ \"$2\" != del ] || { echo not now >&2; exit 2; }\nexec %s \"$@\"\n", real)
-	require.NoError(t, os.WriteFile(filepath.Join(bin, "ip"), []byte(script), 0o700)) //nolint:gosec // a program
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "ip"), []byte(script), 0o700))
 	path := os.Getenv("PATH")
 	t.Setenv("PATH", bin+":"+path)
 	require.ErrorContains(t, c.DeleteNetwork(t.Context(), networkID), "not now")
