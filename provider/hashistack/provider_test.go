@@ -1,6 +1,8 @@
 package hashistack_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ProtonMail/go-crypto/openpgp"
 	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi/pkg/v3/codegen/schema"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
@@ -191,7 +194,9 @@ func TestDiff(t *testing.T) {
 func TestEveryInputIsCompared(t *testing.T) {
 	spec := specification(t)
 	// What the valid inputs of the tests leave out.
-	optional := map[string]any{"machineId": "4711", "autoUnseal": true, "nomadClient": true}
+	optional := map[string]any{
+		"machineId": "4711", "autoUnseal": true, "nomadClient": true, "shares": 1, "threshold": 1, "pgpKeys": []any{openPGPKey(t)},
+	}
 	for resourceType, inputs := range rig.Good(t) {
 		for name, value := range optional {
 			if _, has := spec.Resources["hashistack:index:"+resourceType].InputProperties[name]; has {
@@ -217,6 +222,16 @@ func TestEveryInputIsCompared(t *testing.T) {
 			})
 		}
 	}
+}
+
+// openPGPKey is somebody's public key.
+func openPGPKey(t *testing.T) string {
+	t.Helper()
+	key, err := openpgp.NewEntity("alice", "", "alice@example.org", nil)
+	require.NoError(t, err)
+	var public bytes.Buffer
+	require.NoError(t, key.Serialize(&public))
+	return base64.StdEncoding.EncodeToString(public.Bytes())
 }
 
 // changes are copies of a value with one change each, by the path of that change.
