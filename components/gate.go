@@ -24,7 +24,8 @@ type GateArgs struct {
 // granted in Vault, Consul and Nomad is as the program wants it. A machine that came back earlier would wait for what it is
 // not granted yet, the next in turn for that machine, and what is written through the machine's API would meet nobody.
 //
-// A new platform is let through at once, since all that needs its machines. A preview is too.
+// A platform that is still to come is let through at once, since all that needs its machines. It has come when Nomad has a leader:
+// Nomad is the last to start, and needs what Vault and Consul grant on all servers. A preview is let through too.
 type Gate struct {
 	pulumi.ResourceState
 
@@ -40,9 +41,9 @@ func NewGate(ctx *pulumi.Context, args *GateArgs, opts ...pulumi.InvokeOption) *
 		open(true)
 		return g
 	}
-	running := hashistack.IsVaultInitialisedOutput(ctx, hashistack.IsVaultInitialisedOutputArgs{
-		Cluster: clusterOf(With(args.Pools, machine.RoleVault), names.VaultPort, args.Trust.Bundle),
-	}, opts...).Initialised()
+	running := hashistack.IsNomadRunningOutput(ctx, hashistack.IsNomadRunningOutputArgs{
+		Cluster: clusterOf(With(args.Pools, machine.RoleNomadServer), names.NomadPort, args.Trust.Bundle),
+	}, opts...).Running()
 	go func() {
 		known, err := internals.UnsafeAwaitOutput(ctx.Context(), running)
 		if err == nil && known.Value.(bool) {

@@ -15,14 +15,14 @@ import (
 
 const (
 	serverType = "hcloud:index/server:Server"
-	lookType   = "hashistack:index:isVaultInitialised"
+	lookType   = "hashistack:index:isNomadRunning"
 )
 
-// runningPlatform is one whose Vault is initialised already.
+// runningPlatform is one whose Nomad runs already.
 func runningPlatform(t *testing.T) *platform {
 	t.Helper()
 	p := emptyPlatform(t)
-	p.Outputs[lookType] = resource.PropertyMap{"initialised": resource.NewProperty(true)}
+	p.Outputs[lookType] = resource.PropertyMap{"running": resource.NewProperty(true)}
 	return p
 }
 

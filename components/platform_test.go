@@ -93,7 +93,7 @@ func outputs() map[string]resource.PropertyMap {
 		"consul:index/getAclTokenSecretId:getAclTokenSecretId":  {"secretId": text(consulEngine)},
 		"nomad:index/aclToken:AclToken":                         {"secretId": text(nomadEngine)},
 		"vault:jwt/authBackend:AuthBackend":                     {"accessor": text(jwtAccessor)},
-		"hashistack:index:isVaultInitialised":                   {"initialised": resource.NewProperty(false)},
+		"hashistack:index:isNomadRunning":                       {"running": resource.NewProperty(false)},
 		"hashistack:index:VaultInit": {
 			"rootToken":  text(vaultToken),
 			"unsealKeys": resource.NewProperty([]resource.PropertyValue{text(unsealKey)}),

@@ -44,6 +44,6 @@ func Provider() (p.Provider, error) {
 			gossip.UseResource(),
 			membership.Resource(),
 		).
-		WithFunctions(vault.InitialisedFunction()).
+		WithFunctions(acl.RunningFunction()).
 		Build()
 }
