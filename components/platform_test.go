@@ -213,12 +213,13 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
-	if _, err = NewWorkloadIdentity(ctx, "workloads", &WorkloadIdentityArgs{
+	workloads, err := NewWorkloadIdentity(ctx, "workloads", &WorkloadIdentityArgs{
 		Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Period: 20 * time.Minute,
-	}); err != nil {
+	})
+	if err != nil {
 		return err
 	}
-	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad); err != nil {
+	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad, workloads); err != nil {
 		return err
 	}
 	_, err = NewFleet(ctx, "fleet", &FleetArgs{
