@@ -33,7 +33,7 @@ type Gate struct {
 	granted chan error
 }
 
-// NewGate makes the gate. It must be opened: until then the program does not end.
+// NewGate makes the gate. It must be opened or abandoned: until then the program does not end.
 func NewGate(ctx *pulumi.Context, args *GateArgs, opts ...pulumi.InvokeOption) *Gate {
 	opened, open, fail := ctx.NewOutput()
 	g := &Gate{open: opened, granted: make(chan error, 1)}
@@ -56,6 +56,14 @@ func NewGate(ctx *pulumi.Context, args *GateArgs, opts ...pulumi.InvokeOption) *
 		open(true)
 	}()
 	return g
+}
+
+// Abandon keeps machines as they are, because the program ends with an error before it could open the gate.
+func (g *Gate) Abandon(err error) {
+	select {
+	case g.granted <- err:
+	default: // it was opened
+	}
 }
 
 // Open lets machines through once the resources are there, and all that belongs to them.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -91,6 +92,20 @@ func TestMachinesStayWhenTheyCannotBeGrantedWhatTheyNeed(t *testing.T) {
 	p = emptyPlatform(t)
 	p.Refusals = map[string][]error{lookType: {errors.New("no such provider")}}
 	require.ErrorContains(t, p.RunErr(t, p.declareMachines), "machines stay as they are")
+	assert.Empty(t, p.All(serverType))
+}
+
+// A program that fails on the way does not wait for a gate that it will never open.
+func TestMachinesStayWhenTheProgramFails(t *testing.T) {
+	p := runningPlatform(t)
+	require.ErrorContains(t, p.RunErr(t, func(ctx *pulumi.Context) error {
+		if err := p.declareMachines(ctx); err != nil {
+			return err
+		}
+		err := errors.New("no such policy")
+		p.gate.Abandon(err)
+		return err
+	}), "no such policy")
 	assert.Empty(t, p.All(serverType))
 }
 

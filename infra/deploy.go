@@ -89,6 +89,9 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		p.memberships,
 	} {
 		if err := step(); err != nil {
+			if p.gate != nil {
+				p.gate.Abandon(err)
+			}
 			return err
 		}
 	}
