@@ -194,10 +194,7 @@ func (w *world) shell(ctx context.Context, machine, command string) error {
 
 // machines are attempts of somebody who is root on a machine, with the machine's login to Vault.
 func (w *world) machines() []Attempt {
-	asMachine := "export VAULT_ADDR=" + names.VaultAddress() + " VAULT_CACERT=" + names.CAFile + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && "
-	on := func(machine, command string) func(context.Context) error {
-		return func(ctx context.Context) error { return w.shell(ctx, machine, asMachine+command+" >/dev/null") }
-	}
+	on := func(machine, command string) func(context.Context) error { return w.on(machine, asMachine+command) }
 	// What whoever reaches Vault can try without a login.
 	logins := `for i in 1 2 3 4 5 6 7; do vault write auth/approle/login role_id=$(cat /etc/vault-agent.d/role-id) secret_id=wrong-$i && exit 0; done; exit 1`
 	right := `vault write auth/approle/login role_id=$(cat /etc/vault-agent.d/role-id) secret_id=$(cat /etc/vault-agent.d/secret-id)`

@@ -12,7 +12,6 @@ import (
 func (w *world) siblings() []Attempt {
 	var attempts []Attempt
 	for _, pair := range []struct{ own, other string }{{w.client, w.neighbour}, {w.server, w.otherServer}} {
-		asMachine := vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && "
 		agent := func(machine string) func(context.Context) error {
 			return w.on(pair.own, asMachine+"vault read "+names.ConsulCreds("agent-"+machine))
 		}
@@ -67,7 +66,7 @@ func (w *world) parameters() []Attempt {
 		{w.server, names.PKIConsul, names.PKIServer, "server.fsn1.consul", "an address of its own choice", "ip_sans=192.0.2.1"},
 		{w.server, names.PKINomad, names.PKIServer, "server.global.nomad", "a URI", "uri_sans=spiffe://a/b"},
 	} {
-		issue := vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && vault write " + names.Issue(c.mount, c.role) + " common_name=" + c.name
+		issue := asMachine + "vault write " + names.Issue(c.mount, c.role) + " common_name=" + c.name
 		attempts = append(attempts, Attempt{
 			"root on " + c.machine, "get a certificate of " + c.mount + " with " + c.what, "403", w.on(c.machine, issue+" "+c.with), w.on(c.machine, issue),
 		})
@@ -75,8 +74,11 @@ func (w *world) parameters() []Attempt {
 	return attempts
 }
 
-// vaultOn makes a machine's shell talk to Vault.
-const vaultOn = "export VAULT_ADDR=https://" + names.VaultName + ":8200 VAULT_CACERT=" + names.CAFile
+// vaultOn makes a machine's shell talk to Vault, asMachine with the machine's login.
+var (
+	vaultOn   = "export VAULT_ADDR=" + names.VaultAddress() + " VAULT_CACERT=" + names.CAFile
+	asMachine = vaultOn + " VAULT_TOKEN=$(cat " + names.VaultToken + ") && "
+)
 
 // Where a machine has the Consul tokens of its agent and of its Nomad.
 const (
