@@ -13,12 +13,15 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
-.PHONY: help up down env jobs security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
+.PHONY: help preflight up down env jobs security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-up: $(stack) ## Bring up the local cloud, the platform on it and the sample jobs
+preflight: ## Say what on this machine would keep the local cloud from working; changes nothing
+	@tools/preflight
+
+up: preflight $(stack) ## Bring up the local cloud, the platform on it and the sample jobs
 	@$(stack) up
 
 down: $(stack) ## Destroy the platform and the local cloud; nothing is left
@@ -47,7 +50,7 @@ test-products: tools ## Test with real Consul, Nomad and Vault clusters on the l
 test-localcloud: tools ## Test the local cloud with its real clients and real machines
 	@cd localcloud && go test -tags docker -count=1 -timeout 20m ./...
 
-test-e2e: tools $(stack) ## Test the whole platform, from an empty cloud to an empty cloud
+test-e2e: preflight tools $(stack) ## Test the whole platform, from an empty cloud to an empty cloud
 	@cd e2e && go test -tags e2e -count=1 -timeout 60m -v ./scenario
 
 FUZZTIME ?= 30s
@@ -68,13 +71,13 @@ tools: setup ## Build the pinned tools, or find them in the cache
 setup:
 	@tools/setup
 
-bench: $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench
+bench: preflight $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench
 	@$(stack) bench
 
-prove-resume: $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
+prove-resume: preflight $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
 	@$(stack) prove-resume $(MOMENTS)
 
-prove-rotation: $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (STEPS="1 5" for some)
+prove-rotation: preflight $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (STEPS="1 5" for some)
 	@$(stack) prove-rotation $(STEPS)
 
 clean: ## Remove what was built here; the cache outside of the checkout stays

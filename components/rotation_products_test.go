@@ -5,13 +5,13 @@ package components
 import (
 	"crypto/x509"
 	"encoding/pem"
+	"net/netip"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"slices"
 	"testing"
-	"text/template"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
@@ -22,6 +22,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts"
 	"hashistack/internal/names"
 )
 
@@ -31,18 +33,13 @@ type issued []*x509.Certificate
 // issue gets a certificate as a Consul server does, with consul-template and the machines' own template.
 func (v vaultServer) issue(t *testing.T) issued {
 	t.Helper()
+	server := machine.Machine{Name: "server-1", Roles: []machine.Role{machine.RoleConsulServer}, Private: netip.MustParseAddr("10.0.1.10")}
+	files, err := parts.Of(server.Roles).Files(machine.Cluster{Datacenter: "fsn1", Region: "global"}, server)
+	require.NoError(t, err)
+	template := slices.IndexFunc(files, func(file machine.File) bool { return path.Base(file.Path) == "consul-certificate.ctmpl" })
+	require.GreaterOrEqual(t, template, 0)
 	source, bundle := filepath.Join(t.TempDir(), "certificate.ctmpl"), filepath.Join(t.TempDir(), "consul.pem")
-	machines, err := template.New("certificate.ctmpl").Delims("[[", "]]").Funcs(template.FuncMap{
-		"quote": strconv.Quote, "join": func(s []string) string { return strings.Join(s, ",") },
-	}).ParseFiles("../internal/machine/parts/access/templates/certificate.ctmpl")
-	require.NoError(t, err)
-	file, err := os.Create(source)
-	require.NoError(t, err)
-	require.NoError(t, machines.Execute(file, map[string]any{
-		"Path": "pki-consul/issue/server", "CommonName": "server.fsn1.consul",
-		"AltNames": []string{"localhost"}, "Addresses": []string{"127.0.0.1"},
-	}))
-	require.NoError(t, file.Close())
+	require.NoError(t, os.WriteFile(source, []byte(files[template].Content), 0o600))
 	output, err := exec.CommandContext(t.Context(), tool(t, "consul-template"), "-once", "-vault-addr="+v.address,
 		"-vault-token="+v.token, "-vault-renew-token=false", "-template="+source+":"+bundle).CombinedOutput()
 	require.NoError(t, err, string(output))

@@ -47,7 +47,7 @@ func (s *Stack) base() ([]variable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []variable{
+	return append([]variable{
 		{"PATH", filepath.Join(s.Root, ".tools", "bin") + string(os.PathListSeparator) + withoutTools(os.Getenv("PATH"))},
 		{"PULUMI_HOME", filepath.Join(s.Root, ".tools", "pulumi")},
 		{"PULUMI_BACKEND_URL", "file://" + s.Path("state")},
@@ -59,7 +59,7 @@ func (s *Stack) base() ([]variable, error) {
 		{"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "true"},
 		{"HCLOUD_ENDPOINT", "http://" + CloudAddress + "/v1"},
 		{"HCLOUD_TOKEN", token},
-	}, nil
+	}, noProxy(os.Getenv)...), nil
 }
 
 // withoutTools drops our own folder from a PATH, so that sourcing the exports twice does not lengthen it.

@@ -47,6 +47,9 @@ func Open() (*Stack, error) {
 	}
 	for ; ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "Pulumi.yaml")); err == nil {
+			if err := bypassProxies(); err != nil {
+				return nil, err
+			}
 			return &Stack{Root: dir, Out: os.Stdout}, nil
 		}
 		if dir == filepath.Dir(dir) {

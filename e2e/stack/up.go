@@ -25,8 +25,10 @@ func (p *Phases) Measure(name string, run func() error) error {
 	return err
 }
 
-// Prepare makes sure that everything `pulumi up` needs is there: packages, tools, the local cloud, the stack.
+// Prepare makes sure that everything `pulumi up` needs is there: packages, tools, the local cloud,
+// power for the machines that it has, the stack.
 func (s *Stack) Prepare(ctx context.Context, phases *Phases) error {
+	rebooted := false
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
@@ -34,7 +36,14 @@ func (s *Stack) Prepare(ctx context.Context, phases *Phases) error {
 		{"packages", func(ctx context.Context) error { return s.run(ctx, filepath.Join(s.Root, "tools", "setup")) }},
 		{"tools", s.buildTools},
 		{"local cloud", s.StartCloud},
+		{"power", func(ctx context.Context) (err error) { rebooted, err = s.powerOn(ctx); return err }},
 		{"stack", s.initStack},
+		{"unseal", func(ctx context.Context) error {
+			if !rebooted {
+				return nil
+			}
+			return s.unseal(ctx)
+		}},
 	} {
 		if err := phases.Measure(step.name, func() error { return step.run(ctx) }); err != nil {
 			return err

@@ -12,15 +12,16 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"hashistack/internal/machine"
 	"hashistack/internal/machine/machinetest"
-	"hashistack/internal/names"
 )
 
 // With the policy that Nomad's servers have, and the lock that Consul gives: three machines that get new tokens at once.
 func TestNomadServersRestartOneAfterTheOther(t *testing.T) {
 	consul := machinetest.StartConsul(t)
-	rules, err := os.ReadFile("policies/consul/nomad-server.hcl")
+	tokens, err := machine.Parts{Part}.Tokens(machine.Cluster{}, machine.Machine{Name: "server-1"})
 	require.NoError(t, err)
+	require.Len(t, tokens, 1)
 
 	log := filepath.Join(t.TempDir(), "log")
 	var all sync.WaitGroup
@@ -28,7 +29,7 @@ func TestNomadServersRestartOneAfterTheOther(t *testing.T) {
 		s := newNomadServer(t, "https://localhost:8501", "https://localhost:"+consul.Port)
 		require.NoError(t, os.MkdirAll(s.Path("etc/hashistack"), 0o700))
 		require.NoError(t, os.Symlink(consul.CA, s.Path("etc/hashistack/ca.pem")))
-		s.issue(t, consul.Token(t, name, strings.ReplaceAll(string(rules), "[[ lock ]]", names.NomadRestartLock)))
+		s.issue(t, consul.Token(t, name, tokens[0].Policy))
 		commands := nomadRestarts()
 		delete(commands, "sleep")
 		commands["consul"] = `exec ` + machinetest.Product(t, "consul") + ` "$@"`
