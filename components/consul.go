@@ -138,7 +138,7 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 	if err != nil {
 		return err
 	}
-	if err := c.role(ctx, args.Vault, "management", "global-management", operatorTTL, operatorMaxTTL); err != nil {
+	if err := c.role(ctx, args.Vault, names.Management, "global-management", operatorTTL, operatorMaxTTL); err != nil {
 		return err
 	}
 	return c.role(ctx, args.Vault, names.Deployer, names.Deployer, operatorTTL, operatorMaxTTL, deployer)

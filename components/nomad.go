@@ -137,7 +137,7 @@ func (n *Nomad) mountEngine(ctx *pulumi.Context, args *NomadArgs) error {
 	}
 	backend := pulumi.String(names.NomadEngine)
 	for _, role := range []*vault.NomadSecretRoleArgs{
-		{Backend: backend, Role: pulumi.String("management"), Type: pulumi.String("management")},
+		{Backend: backend, Role: pulumi.String(names.Management), Type: pulumi.String("management")},
 		{Backend: backend, Role: pulumi.String(names.Deployer), Type: pulumi.String("client"), Policies: pulumi.ToStringArray([]string{names.Deployer})},
 	} {
 		name := string(role.Role.(pulumi.String))

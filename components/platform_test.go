@@ -219,7 +219,11 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad, workloads); err != nil {
+	people, err := NewPeople(ctx, "people", p.vault)
+	if err != nil {
+		return err
+	}
+	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad, workloads, people); err != nil {
 		return err
 	}
 	_, err = NewFleet(ctx, "fleet", &FleetArgs{

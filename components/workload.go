@@ -65,9 +65,6 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 	if _, err := args.Vault.mountKV(ctx, w, secretsMount, "secrets of workloads, by namespace and job"); err != nil {
 		return err
 	}
-	if err := w.deployer(ctx, args.Vault); err != nil {
-		return err
-	}
 	// Vault fetches the keys when the method is written, so Nomad has to be there.
 	inside := args.Vault.inside(w, after(args.Nomad.Ready))
 	backend, err := jwt.NewAuthBackend(ctx, names.NomadJWT, &jwt.AuthBackendArgs{
@@ -107,21 +104,6 @@ func (w *WorkloadIdentity) vault(ctx *pulumi.Context, args *WorkloadIdentityArgs
 	}, args.Vault.inside(w, after(backend, policy))...)
 	if err != nil {
 		return fmt.Errorf("create Vault role %s: %w", workloads, err)
-	}
-	return nil
-}
-
-// deployer declares the policy for people and pipelines that deploy jobs. Which login gets it is each organisation's own.
-func (w *WorkloadIdentity) deployer(ctx *pulumi.Context, v *Vault) error {
-	text, err := policies.Vault(names.Deployer, policies.Workloads{Mount: secretsMount})
-	if err != nil {
-		return err
-	}
-	_, err = vault.NewPolicy(ctx, names.Deployer, &vault.PolicyArgs{
-		Name: pulumi.String(names.Deployer), Policy: pulumi.String(text),
-	}, v.inside(w)...)
-	if err != nil {
-		return fmt.Errorf("write Vault policy deployer: %w", err)
 	}
 	return nil
 }

@@ -71,10 +71,3 @@ func TestWorkloadsLogInToConsul(t *testing.T) {
 		"policies": list(p.One(t, consulPolicy, "nomad-tasks").ID),
 	})
 }
-
-func TestDeployersHaveAPolicy(t *testing.T) {
-	policy := newPlatform(t).One(t, "vault:index/policy:Policy", "deployer").Input("policy").(string)
-	assert.Contains(t, policy, `path "nomad/creds/deployer"`)
-	assert.Contains(t, policy, `path "secret/data/default/*"`)
-	assert.NotContains(t, policy, "creds/management")
-}

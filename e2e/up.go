@@ -99,16 +99,16 @@ func summarise(s *stack.Stack, outputs *stack.Outputs, phases stack.Phases) {
 		p("  %-12s %s", name, outputs.Machines[name])
 	}
 	p("")
-	for _, product := range []struct{ name, address, output, cli string }{
-		{"Vault", outputs.VaultAddress, "vaultToken", "vault status"},
-		{"Consul", outputs.ConsulAddress, "consulToken", "consul members"},
-		{"Nomad", outputs.NomadAddress, "nomadToken", "nomad job status"},
+	for _, product := range []struct{ name, address, token, cli string }{
+		{"Vault", outputs.VaultAddress, "VAULT_TOKEN", "vault status"},
+		{"Consul", outputs.ConsulAddress, "CONSUL_HTTP_TOKEN", "consul members"},
+		{"Nomad", outputs.NomadAddress, "NOMAD_TOKEN", "nomad job status"},
 	} {
-		p("  %-12s %s/ui    log in with: pulumi stack output %s --show-secrets", product.name, product.address, product.output)
+		p("  %-12s %s/ui    log in with $%s", product.name, product.address, product.token)
 		p("  %-12s %s", "", product.cli)
 	}
 	p("  %-12s %s    (trust it in the browser, for the UIs)", "CA file", outputs.CAFile)
-	p("\nIn a shell, first:  eval \"$(make -s env)\"\n")
+	p("\nIn a shell, first:  eval \"$(make -s env)\"    (an operator's tokens, for two hours)\n")
 	total := 0.0
 	for _, phase := range phases {
 		p("  %-12s %7.1f s", phase.Name, phase.Took.Seconds())

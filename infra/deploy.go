@@ -83,6 +83,8 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		p.nomadServers,
 		// Last, tasks on Nomad may log in to Vault and Consul.
 		p.workloadLogins,
+		// Nor do people log in with the stack's own tokens.
+		p.people,
 		p.openGate,
 		// The platform is up when every machine is a healthy member of its clusters. A machine that is replaced later leaves
 		// them first.
@@ -221,6 +223,12 @@ func (p *platform) workloadLogins() error {
 	declared, err := components.NewWorkloadIdentity(p.ctx, "workloads", &components.WorkloadIdentityArgs{
 		Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Period: p.cfg.Lifetimes.Workload,
 	})
+	p.granted = append(p.granted, declared)
+	return err
+}
+
+func (p *platform) people() error {
+	declared, err := components.NewPeople(p.ctx, "people", p.vault)
 	p.granted = append(p.granted, declared)
 	return err
 }

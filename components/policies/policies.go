@@ -37,6 +37,8 @@ func render(product, name string, params any) (string, error) {
 		"consulCreds": names.ConsulCreds, // the path that issues a Consul token of a role
 		"nomadCreds":  names.NomadCreds,  // the path that issues a Nomad token of a role
 		"deployer":    func() string { return names.Deployer },
+		"management":  func() string { return names.Management },
+		"appRole":     func() string { return names.AppRole }, // the mount of machines' logins
 	}).ParseFS(files, file)
 	if err != nil {
 		return "", fmt.Errorf("read policy %s: %w", file, err)

@@ -25,7 +25,10 @@ func (w *world) prepare(ctx context.Context) (err error) {
 		}
 		w.private[machine] = strings.TrimSpace(string(address))
 	}
-	if w.deployer, err = w.newDeployer(ctx); err != nil {
+	if w.deployer, err = w.outputs.Deployer(ctx); err != nil {
+		return err
+	}
+	if w.operator, err = w.outputs.Operator(ctx); err != nil {
 		return err
 	}
 	namespace := &nomad.Namespace{Name: other, Description: "of the tests of security"}

@@ -52,6 +52,18 @@ var mayInVault = map[string]map[string][]string{
 		"secret/data/default/page/config":          {"create", "delete", "patch", "read", "update"},
 		"secret/metadata/default/probe-own/config": {"list", "read"},
 	},
+	"operator's token": {
+		names.NomadCreds(names.Management):    {"read"},
+		names.ConsulCreds(names.Management):   {"read"},
+		"auth/token/create/" + names.Deployer: {"create", "update"},
+		"sys/mounts":                          {"read"},
+		"sys/auth":                            {"read"},
+		"sys/policies/acl/" + names.Deployer:  {"read"},
+		"auth/" + names.AppRole + "/role":     {"list"},
+		"sys/locked-users":                    {"read"},
+		"sys/leases/lookup":                   {"update"},
+		"sys/leases/revoke":                   {"update"},
+	},
 }
 
 // pathsInVault are those that are asked about, for each identity.
@@ -61,7 +73,7 @@ func pathsInVault() []string {
 		"sys/storage/raft/snapshot", "sys/tools/random",
 		"auth/token/create", "auth/" + names.AppRole + "/role", "auth/" + names.NomadJWT + "/config", "identity/entity",
 		names.Platform + "/config", names.PKIConsul + "/root/generate/internal", names.PKIConsul + "/sign/" + names.PKIServer,
-		names.NomadCreds("management"), names.ConsulCreds("management"), names.ConsulEngine + "/config/access",
+		names.NomadCreds(names.Management), names.ConsulCreds(names.Management), names.ConsulEngine + "/config/access",
 		names.NomadEngine + "/config/access",
 		"secret/data/default/page/config", "secret/data/" + other + "/twin/config", "secret/metadata/default", "secret/config",
 	}
@@ -82,10 +94,11 @@ func (w *world) policies(ctx context.Context) []Row {
 		"machine of pool client": w.fileOf(w.client, names.VaultToken),
 		"machine of pool server": w.fileOf(w.server, names.VaultToken),
 		"task":                   w.taskSecret("vault_token"),
-		"deployer":               known(w.deployer.vault),
+		"deployer":               known(w.deployer.Vault),
+		"operator's token":       known(w.operator.Vault),
 	}
 	var rows []Row
-	for _, who := range []string{"machine of pool client", "machine of pool server", "task", "deployer"} {
+	for _, who := range []string{"machine of pool client", "machine of pool server", "task", "deployer", "operator's token"} {
 		rows = append(rows, looked(who, "Vault: its capabilities are those of the table", func() (string, error) {
 			return w.capabilities(ctx, holders[who], mayInVault[who])
 		}))
@@ -93,7 +106,7 @@ func (w *world) policies(ctx context.Context) []Row {
 	return append(rows,
 		looked("deployer", "Nomad: its token has the policy deployer alone", func() (string, error) { return w.nomadSelf(ctx) }),
 		looked("deployer", "Consul: its token has the policy deployer alone", func() (string, error) {
-			return w.consulSelf(w.deployer.consul, nil, []string{names.Deployer})
+			return w.consulSelf(w.deployer.Consul, nil, []string{names.Deployer})
 		}),
 		looked("task", "Consul: its token has the role of its namespace alone", func() (string, error) {
 			secret, err := w.taskSecret("consul_token")(ctx)
@@ -143,7 +156,7 @@ func (w *world) capabilities(ctx context.Context, of token, may map[string][]str
 }
 
 func (w *world) nomadSelf(ctx context.Context) (string, error) {
-	self, _, err := w.nomad.ACLTokens().Self((&nomad.QueryOptions{AuthToken: w.deployer.nomad}).WithContext(ctx))
+	self, _, err := w.nomad.ACLTokens().Self((&nomad.QueryOptions{AuthToken: w.deployer.Nomad}).WithContext(ctx))
 	if err != nil {
 		return "", err
 	}

@@ -27,8 +27,8 @@ func (w *world) ofTask() []Attempt {
 		request{"list mounts", "GET", "/v1/sys/mounts", ""},
 		request{"read a policy", "GET", "/v1/sys/policies/acl/nomad-workloads", ""},
 		request{"make a token", "POST", "/v1/auth/token/create", `{"policies": ["default"], "ttl": "1m"}`},
-		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds("management"), ""},
-		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds("management"), ""},
+		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds(names.Management), ""},
+		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds(names.Management), ""},
 		request{"get a deployer's token of Nomad", "GET", "/v1/" + names.NomadCreds(names.Deployer), ""},
 		request{"get a certificate of a Consul client", "POST", "/v1/" + names.Issue(names.PKIConsul, names.PKIClient), `{"common_name": "client.fsn1.consul"}`},
 		request{"write its own secret", "POST", "/v1/secret/data/default/probe-own/config", `{"data": {"of": "default/probe-own/config"}}`},
@@ -45,40 +45,6 @@ func (w *world) ofTask() []Attempt {
 	)...)
 }
 
-// deployer are the tokens of somebody who deploys jobs.
-type deployer struct{ vault, consul, nomad string }
-
-// newDeployer logs in as a deployer would, with a token that has the policy alone.
-func (w *world) newDeployer(ctx context.Context) (*deployer, error) {
-	client, err := w.outputs.Vault()
-	if err != nil {
-		return nil, err
-	}
-	made, err := client.Logical().WriteWithContext(ctx, "auth/token/create", map[string]any{
-		"policies": []string{names.Deployer}, "no_default_policy": true, "ttl": "15m",
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make a deployer's token: %w", err)
-	}
-	client.SetToken(made.Auth.ClientToken)
-	d := &deployer{vault: made.Auth.ClientToken}
-	for path, field := range map[string]struct {
-		name string
-		to   *string
-	}{names.NomadCreds(names.Deployer): {"secret_id", &d.nomad}, names.ConsulCreds(names.Deployer): {"token", &d.consul}} {
-		secret, err := client.Logical().ReadWithContext(ctx, path)
-		if err != nil {
-			return nil, fmt.Errorf("as a deployer: %w", explained(err))
-		}
-		value, is := secret.Data[field.name].(string)
-		if !is {
-			return nil, fmt.Errorf("%s has no %s", path, field.name)
-		}
-		*field.to = value
-	}
-	return d, nil
-}
-
 // ofDeployer are attempts with a deployer's tokens.
 func (w *world) ofDeployer() []Attempt {
 	const from = "deployer"
@@ -91,20 +57,20 @@ func (w *world) ofDeployer() []Attempt {
 		return string(text)
 	}
 	var attempts []Attempt
-	attempts = append(attempts, w.asks(from, w.vault(), known(w.deployer.vault),
-		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds("management"), ""},
-		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds("management"), ""},
+	attempts = append(attempts, w.asks(from, w.vault(), known(w.deployer.Vault),
+		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds(names.Management), ""},
+		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds(names.Management), ""},
 		request{"read a secret of another namespace", "GET", "/v1/secret/data/" + other + "/twin/config", ""},
 		request{"read the gossip key of Nomad", "GET", "/v1/" + names.PlatformData(names.GossipNomad), ""},
 		request{"read a policy", "GET", "/v1/sys/policies/acl/deployer", ""},
 		request{"get a server's certificate", "POST", "/v1/" + names.Issue(names.PKINomad, names.PKIServer), `{"common_name": "server.global.nomad"}`},
 	)...)
-	attempts = append(attempts, w.asks(from, w.consul(), known(w.deployer.consul),
+	attempts = append(attempts, w.asks(from, w.consul(), known(w.deployer.Consul),
 		request{"write a key", "PUT", keyOfProbe, "x"},
 		request{"register a node", "PUT", "/v1/catalog/register", nodeAt(3)},
 		request{"list tokens", "GET", "/v1/acl/tokens", ""},
 	)...)
-	attempts = append(attempts, w.asks(from, w.nomadAPI(), known(w.deployer.nomad),
+	attempts = append(attempts, w.asks(from, w.nomadAPI(), known(w.deployer.Nomad),
 		request{"read a job of another namespace", "GET", "/v1/job/twin?namespace=" + other, ""},
 		request{"list tokens", "GET", "/v1/acl/tokens", ""},
 		request{"collect garbage", "PUT", "/v1/system/gc", ""},
@@ -113,13 +79,27 @@ func (w *world) ofDeployer() []Attempt {
 	)...)
 	plan := func(namespace string) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return w.ask(ctx, w.nomadAPI(), known(w.deployer.nomad),
+			return w.ask(ctx, w.nomadAPI(), known(w.deployer.Nomad),
 				request{method: "PUT", path: "/v1/job/probe-deployed/plan?namespace=" + namespace, body: job(namespace)})
 		}
 	}
 	return append(attempts, Attempt{
 		From: from, What: "Nomad: plan a job in another namespace", Because: "403", Refused: plan(other), Permitted: plan("default"),
 	})
+}
+
+// ofOperator are attempts with the tokens of somebody who runs the platform. In Consul and Nomad they may do everything.
+func (w *world) ofOperator() []Attempt {
+	return w.asks("operator's token", w.vault(), known(w.operator.Vault),
+		request{"read a job's secret", "GET", "/v1/secret/data/default/page/config", ""},
+		request{"read the gossip key of Nomad", "GET", "/v1/" + names.PlatformData(names.GossipNomad), ""},
+		request{"delete a policy", "DELETE", "/v1/sys/policies/acl/security-probe", ""},
+		request{"make a token with a policy of its choice", "POST", "/v1/auth/token/create", `{"policies": ["nomad-workloads"], "ttl": "1m"}`},
+		request{"list SecretIDs of a machine", "GET", "/v1/auth/" + names.AppRole + "/role/" + w.server + "/secret-id?list=true", ""},
+		request{"take a snapshot", "GET", "/v1/sys/storage/raft/snapshot", ""},
+		request{"read the engine's access to Consul", "GET", "/v1/" + names.ConsulEngine + "/config/access", ""},
+		request{"get a server's certificate", "POST", "/v1/" + names.Issue(names.PKINomad, names.PKIServer), `{"common_name": "server.global.nomad"}`},
+	)
 }
 
 // onMachineAs are requests of somebody on a machine with a token of that machine's, which may be bound to its address. The
@@ -190,8 +170,8 @@ func (w *world) ofMachine() []Attempt {
 		request{"read a policy", "GET", "/v1/sys/policies/acl/deployer", ""},
 		request{"make a token", "POST", "/v1/auth/token/create", `{"policies": ["default"], "ttl": "1m"}`},
 		request{"list the logins of machines", "GET", "/v1/auth/" + names.AppRole + "/role?list=true", ""},
-		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds("management"), ""},
-		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds("management"), ""},
+		request{"get a management token of Nomad", "GET", "/v1/" + names.NomadCreds(names.Management), ""},
+		request{"get a management token of Consul", "GET", "/v1/" + names.ConsulCreds(names.Management), ""},
 	)...)
 	writes := []request{
 		{"write a key", "PUT", keyOfProbe, "x"},

@@ -46,7 +46,8 @@ type world struct {
 	otherServer string
 	private     map[string]string // addresses by machine
 	scanner     string            // the program of package scan on this host
-	deployer    *deployer
+	deployer    *stack.Tokens
+	operator    *stack.Tokens
 }
 
 // Extent is how much is tried.
@@ -89,7 +90,7 @@ func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Ext
 	}
 	for _, attempts := range [][]Attempt{
 		w.tasks(), w.metadata(), w.secrets(), w.machines(), w.network(), w.guarded(), w.anonymous(), w.connections(),
-		w.ofTask(), w.ofDeployer(), w.ofMachine(), w.files(), w.certificates(), w.siblings(), w.parameters(),
+		w.ofTask(), w.ofDeployer(), w.ofOperator(), w.ofMachine(), w.files(), w.certificates(), w.siblings(), w.parameters(),
 	} {
 		if extent == Some {
 			attempts = attempts[:min(len(attempts), someOfEach)]

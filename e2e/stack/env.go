@@ -98,12 +98,19 @@ func (s *Stack) Exports(ctx context.Context) (string, error) {
 		return "", err
 	}
 	outputs := &Outputs{}
+	var text strings.Builder
 	if s.exists() {
 		if outputs, err = s.Outputs(ctx); err != nil {
 			return "", err
 		}
+		// The stack's own tokens stay in its state.
+		tokens, err := outputs.shift(ctx)
+		if err != nil {
+			fmt.Fprintf(&text, "# No tokens, because Vault gives none (%s). Try again when it does.\n", strings.Join(strings.Fields(err.Error()), " "))
+			tokens = &Tokens{}
+		}
+		outputs.VaultToken, outputs.ConsulToken, outputs.NomadToken = tokens.Vault, tokens.Consul, tokens.Nomad
 	}
-	var text strings.Builder
 	for _, v := range append(variables, outputs.clients()...) {
 		if v.value == "" {
 			continue // not there yet: the stack is not up, or not all of it

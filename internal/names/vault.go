@@ -32,10 +32,17 @@ const (
 )
 
 // Deployer is the name of everything that people and pipelines who deploy jobs get: the policies in Vault, Consul and
-// Nomad, and the roles of the engines that issue tokens with them.
+// Nomad, the roles of the engines that issue tokens with them, and the role of Vault's tokens.
 const Deployer = "deployer"
 
-// AppRole is the mount of the auth method that machines log in through. Its roles are named after the pools.
+// Operator is the name of the policy in Vault of those who run the platform. In Consul and Nomad they get tokens of the role
+// Management, which may do everything there.
+const (
+	Operator   = "operator"
+	Management = "management"
+)
+
+// AppRole is the mount of the auth method that machines log in through. Its roles are named after the machines.
 const AppRole = "approle"
 
 // NomadJWT is the mount of the auth method that Nomad's workload identities log in through.
