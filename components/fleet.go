@@ -68,31 +68,63 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		Timeout:   pulumi.String(args.Patience.String()),
 	}
 	args.join(membership, pool)
-	_, err := hashistack.NewMembership(ctx, m.Name, membership, args.Site.inside(f)...)
+	var before []pulumi.Resource
+	if parts.Of(pool.Roles).RunJobs() {
+		introduction, err := f.introduce(ctx, args, pool, m)
+		if err != nil {
+			return err
+		}
+		// A membership waits for the machine, and must not hold up what the machine waits for.
+		before = append(before, introduction)
+	}
+	_, err := hashistack.NewMembership(ctx, m.Name, membership, args.Site.inside(f, after(before...))...)
 	if err != nil {
 		return fmt.Errorf("declare membership of %s: %w", m.Name, err)
 	}
 	return nil
 }
 
+// introduce lets a machine register as a client of Nomad.
+func (f *Fleet) introduce(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, m PoolMachine) (pulumi.Resource, error) {
+	introduction := &hashistack.NomadIntroductionArgs{
+		Machine:   pulumi.String(m.Name),
+		MachineId: m.Server.ID().ToStringOutput(),
+		Nomad:     args.of(args.Nomad.machines, names.NomadPort, args.Nomad.Token),
+		Vault:     args.of(args.Vault.machines, names.VaultPort, args.Vault.RootToken),
+		Mount:     pulumi.String(names.Platform),
+		Secret:    pulumi.String(names.Introduction(m.Name)),
+		Timeout:   pulumi.String(args.Patience.String()),
+	}
+	if pool.args.NodePool != "" {
+		introduction.NodePool = pulumi.String(pool.args.NodePool)
+	}
+	introduced, err := hashistack.NewNomadIntroduction(ctx, m.Name, introduction, args.Site.inside(f)...)
+	if err != nil {
+		return nil, fmt.Errorf("introduce %s to Nomad: %w", m.Name, err)
+	}
+	return introduced, nil
+}
+
+// of is how the servers of a product are reached.
+func (a *FleetArgs) of(servers []Machine, port int, token pulumi.StringOutput) hashistack.ClusterArgs {
+	// All roots, not the clients' bundle: a new machine may present a certificate that the next root has signed, and the
+	// clients do not know that root yet.
+	return withToken(clusterOf(servers, port, a.Trust.all), token)
+}
+
 // join gives a membership the clusters that the pool's machines are members of. Their tokens are all that its state holds
 // secret.
 func (a *FleetArgs) join(membership *hashistack.MembershipArgs, pool *MachinePool) {
-	of := func(servers []Machine, port int, token pulumi.StringOutput) hashistack.ClusterArgs {
-		// All roots, not the clients' bundle: a new machine may present a certificate that the next root has signed, and the
-		// clients do not know that root yet.
-		return withToken(clusterOf(servers, port, a.Trust.all), token)
-	}
 	made := parts.Of(pool.Roles)
 	membership.NomadClient = pulumi.Bool(made.RunJobs())
 	if made.Member(machine.Consul) {
-		membership.Consul = of(a.Consul.machines, names.ConsulPort, a.Consul.Token)
+		membership.Consul = a.of(a.Consul.machines, names.ConsulPort, a.Consul.Token)
 	}
 	if made.Member(machine.Vault) {
-		membership.Vault, membership.UnsealKeys = of(a.Vault.machines, names.VaultPort, a.Vault.RootToken), a.Vault.unsealKeys
+		membership.Vault, membership.UnsealKeys = a.of(a.Vault.machines, names.VaultPort, a.Vault.RootToken), a.Vault.unsealKeys
 	}
 	if made.Member(machine.Nomad) {
-		membership.Nomad = of(a.Nomad.machines, names.NomadPort, a.Nomad.Token)
+		membership.Nomad = a.of(a.Nomad.machines, names.NomadPort, a.Nomad.Token)
 	}
 }
 

@@ -43,6 +43,23 @@ func TestFleet(t *testing.T) {
 	}
 }
 
+func TestClientsAreIntroducedToNomad(t *testing.T) {
+	p := newPlatform(t)
+	const introductionType = "hashistack:index:NomadIntroduction"
+	assert.Len(t, p.All(introductionType), len(clientMachines), "clients alone")
+	for _, m := range clientMachines {
+		introduction := p.One(t, introductionType, m.name)
+		assertInputs(t, introduction, want{
+			"machine": m.name, "machineId": p.One(t, "hcloud:index/server:Server", m.name).ID, "nodePool": "batch",
+			"mount": "platform", "secret": "introductions/" + m.name, "timeout": "5m0s",
+		})
+		assertCluster(t, introduction, "nomad", 4646, nomadToken)
+		assertCluster(t, introduction, "vault", 8200, vaultToken)
+		assert.Contains(t, p.dependencies(p.One(t, membershipType, m.name)), introductionType+" "+m.name,
+			"what waits for the machine does not hold up what the machine waits for")
+	}
+}
+
 // A machine is given the clusters that it is a member of, and no others.
 func TestClustersOfAMachine(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -283,8 +283,12 @@ func testNetwork() NetworkArgs {
 }
 
 func (p *platform) pool(name string, machines []testMachine, roles []machine.Role) *MachinePoolArgs {
+	nodePool := ""
+	if name == "client" {
+		nodePool = "batch"
+	}
 	return &MachinePoolArgs{
-		Name: name, Machines: peers(machines), Roles: roles,
+		Name: name, Machines: peers(machines), Roles: roles, NodePool: nodePool,
 		ServerType: "cpx31", Image: "debian-12", Location: "fsn1",
 		Operators: []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		Labels:    labels,

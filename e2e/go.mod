@@ -4,6 +4,8 @@ go 1.26
 
 require (
 	github.com/hashicorp/consul/api v1.33.2
+	github.com/hashicorp/go-msgpack/v2 v2.1.5
+	github.com/hashicorp/net-rpc-msgpackrpc/v2 v2.0.1
 	github.com/hashicorp/nomad/api v0.0.0-20260324203407-b27b0c2e019a
 	github.com/hashicorp/vault/api v1.22.0
 	github.com/hetznercloud/hcloud-go/v2 v2.52.0

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/mod/semver"
+
 	"hashistack/internal/machine"
 )
 
@@ -116,6 +118,29 @@ func (v *VaultKeys) sharesForAll(broken report) {
 		broken("pgpKeyFiles", "must be one file for each of the %d vaultKeys.shares, got %d: Vault encrypts one share for each key; "+
 			"set shares to %d, or list other files", v.Shares, files, files)
 	}
+}
+
+// firstNomad is the first that knows introductions of clients. Earlier ones refuse the servers' configuration.
+const firstNomad = "1.11"
+
+func (v *Versions) introducesClients(broken report) {
+	if debianVersion.MatchString(v.Nomad) && semver.Compare(upstream(v.Nomad), "v"+firstNomad) < 0 {
+		broken("nomad", "must be %s or later, got %q: earlier ones let every machine with a certificate register nodes of any name; "+
+			"choose a later one", firstNomad, v.Nomad)
+	}
+}
+
+// upstream is the version in a Debian version, as far as it orders releases.
+func upstream(debian string) string {
+	_, version, hasEpoch := strings.Cut(debian, ":")
+	if !hasEpoch {
+		version = debian
+	}
+	numbers := strings.SplitN(version, ".", 3)
+	for i, number := range numbers {
+		numbers[i] = number[:len(number)-len(strings.TrimLeft(number, "0123456789"))]
+	}
+	return "v" + strings.Join(numbers, ".")
 }
 
 // longestCertificate is half of the year in which any `pulumi up` renews an authority (components/trust.go). In the other half

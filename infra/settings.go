@@ -223,6 +223,7 @@ func (v *Versions) settings() table {
 	return table{
 		setting[string]{key: "consul", field: &v.Consul, says: "Consul's package", must: debian, defaultTo: "1.22.3-1"},
 		setting[string]{key: "nomad", field: &v.Nomad, says: "Nomad's package", must: debian, defaultTo: "1.11.3-1"},
+		rule{"`nomad` is " + firstNomad + " or later.", v.introducesClients},
 		setting[string]{key: "vault", field: &v.Vault, says: "Vault's package", must: debian, defaultTo: "1.21.0-1"},
 		setting[string]{key: "consulTemplate", field: &v.ConsulTemplate, says: "consul-template's package", must: debian, defaultTo: "0.41.1-1"},
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	nomad "github.com/hashicorp/nomad/api"
+
 	"hashistack/internal/names"
 )
 
@@ -34,7 +36,44 @@ func (w *world) siblings() []Attempt {
 			Attempt{position, "use its login to Vault on " + pair.other, "403", from(pair.other), from(pair.own)},
 		)
 	}
-	return append(attempts, w.services()...)
+	return append(append(attempts, w.services()...), w.nodes()...)
+}
+
+// nodes are attempts of root on a client to register nodes, whose jobs it would get. The twin is one that was introduced.
+func (w *world) nodes() []Attempt {
+	const node, pool = "security-probe", "default"
+	register := func(introduction func(context.Context) (string, error)) func(context.Context) error {
+		return func(ctx context.Context) error {
+			token, err := introduction(ctx)
+			if err != nil {
+				return err
+			}
+			id, err := w.stack.OnMachineWith(ctx, strings.NewReader(token), w.client, scanner, "register",
+				names.Host(w.private[w.server], names.NomadRPCPort), names.CAFile, "server.global.nomad", names.NomadBundle, node, pool)
+			if err != nil {
+				return err
+			}
+			_, _, err = w.nomad.Nodes().Purge(strings.TrimSpace(string(id)), (&nomad.QueryOptions{}).WithContext(ctx))
+			return err
+		}
+	}
+	introduced := func(context.Context) (string, error) {
+		made, _, err := w.nomad.ACLIdentity().CreateClientIntroductionToken(
+			&nomad.ACLIdentityClientIntroductionTokenRequest{NodeName: node, NodePool: pool}, nil)
+		if err != nil {
+			return "", err
+		}
+		return made.JWT, nil
+	}
+	own := func(ctx context.Context) (string, error) {
+		token, err := w.stack.OnMachine(ctx, w.client, "cat", "/opt/nomad/data/client/intro_token.jwt")
+		return string(token), err
+	}
+	none := func(context.Context) (string, error) { return "", nil }
+	return []Attempt{
+		{"root on a client", "register a Nomad node without an introduction", "Permission denied", register(none), register(introduced)},
+		{"root on a client", "register a Nomad node of another name with its own introduction", "Permission denied", register(own), register(introduced)},
+	}
 }
 
 // services are attempts of root on a client to speak for a service of the platform, with the token of its Nomad.

@@ -53,9 +53,17 @@ type NomadTLS struct {
 
 // NomadServer is the server block.
 type NomadServer struct {
-	Enabled         bool              `json:"enabled"`
-	BootstrapExpect int               `json:"bootstrap_expect"`
-	ServerJoin      []NomadServerJoin `json:"server_join"`
+	Enabled            bool                      `json:"enabled"`
+	BootstrapExpect    int                       `json:"bootstrap_expect"`
+	ServerJoin         []NomadServerJoin         `json:"server_join"`
+	ClientIntroduction []NomadClientIntroduction `json:"client_introduction"`
+}
+
+// NomadClientIntroduction says which clients may register for the first time.
+type NomadClientIntroduction struct {
+	Enforcement        string   `json:"enforcement"` // "none", "warn" or "strict"
+	DefaultIdentityTTL Duration `json:"default_identity_ttl"`
+	MaxIdentityTTL     Duration `json:"max_identity_ttl"`
 }
 
 // NomadServerJoin says which servers to join, without end.

@@ -139,6 +139,7 @@ func (parts Parts) VaultPolicy(c Cluster, m Machine) (string, error) {
 //	certificates     what lets the machine get the part's certificates, with its own names and addresses
 //	tokens           what lets the machine get the part's Consul tokens
 //	gossip PRODUCT   the path of a product's gossip key
+//	introduction     the path of what introduces the machine to Nomad
 //	lock             the prefix of the lock that Nomad's servers restart under
 //	announced        the services that agents register with their own token
 //	reserved NAME... the services of the platform but for those named
@@ -159,8 +160,9 @@ func (p Part) policy(file string, c Cluster, m Machine, all Parts) (string, erro
 			}
 			return names.PlatformData(secret), nil
 		},
-		"lock":      func() string { return names.NomadRestartLock },
-		"announced": all.announced,
+		"introduction": func() string { return names.PlatformData(names.Introduction(m.Name)) },
+		"lock":         func() string { return names.NomadRestartLock },
+		"announced":    all.announced,
 		"reserved": func(but ...string) []string {
 			return slices.DeleteFunc(names.PlatformServices(), func(service string) bool { return slices.Contains(but, service) })
 		},

@@ -25,6 +25,13 @@ const (
 	GossipField  = "key"
 )
 
+// Introduction is the secret of the Platform mount that a machine registers its Nomad client with for the first time. Its field is
+// IntroductionField.
+func Introduction(machine string) string { return "introductions/" + machine }
+
+// IntroductionField holds the introduction token.
+const IntroductionField = "token"
+
 // Mounts of the engines that issue ACL tokens.
 const (
 	ConsulEngine = "consul"

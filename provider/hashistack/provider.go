@@ -1,5 +1,5 @@
 // Package hashistack assembles our Pulumi provider from the packages that each do one thing: initialise and unseal Vault,
-// bootstrap ACL systems, change gossip keys, have machines join and leave their clusters.
+// bootstrap ACL systems, change gossip keys, introduce new machines to Nomad, have machines join and leave their clusters.
 package hashistack
 
 import (
@@ -9,6 +9,7 @@ import (
 
 	"hashistack/provider/acl"
 	"hashistack/provider/gossip"
+	"hashistack/provider/introduction"
 	"hashistack/provider/membership"
 	"hashistack/provider/vault"
 )
@@ -24,13 +25,13 @@ const (
 func Provider() (p.Provider, error) {
 	// infer takes the module of a type token from the Go package. In Pulumi there is one module, whatever the packages are.
 	modules := map[tokens.ModuleName]tokens.ModuleName{}
-	for _, pkg := range []tokens.ModuleName{"vault", "acl", "gossip", "membership", "cluster"} {
+	for _, pkg := range []tokens.ModuleName{"vault", "acl", "gossip", "introduction", "membership", "cluster"} {
 		modules[pkg] = "index"
 	}
 	return infer.NewProviderBuilder().
 		WithDisplayName(Name).
 		WithDescription("What no official provider does for a Nomad platform: initialise and unseal Vault, bootstrap the ACL systems of "+
-			"Consul and Nomad, change their gossip keys, and have machines join and leave their clusters.").
+			"Consul and Nomad, change their gossip keys, introduce new machines to Nomad, and have machines join and leave their clusters.").
 		// No containers of resources: nobody keeps these in output lists, and they are half of the SDK.
 		WithLanguageMap(map[string]any{"go": map[string]any{"respectSchemaVersion": true}}).
 		WithGoImportPath("hashistack/sdks/hashistack").
@@ -42,6 +43,7 @@ func Provider() (p.Provider, error) {
 			acl.NomadResource(),
 			gossip.InstallResource(),
 			gossip.UseResource(),
+			introduction.Resource(),
 			membership.Resource(),
 		).
 		WithFunctions(acl.RunningFunction()).

@@ -42,7 +42,8 @@ func TestSchema(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"hashistack:index:VaultInit", "hashistack:index:VaultUnseal", "hashistack:index:ConsulBootstrap", "hashistack:index:NomadBootstrap",
-		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:Membership",
+		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:NomadIntroduction",
+		"hashistack:index:Membership",
 	}, tokens)
 	tokens = nil
 	for token, object := range spec.Types {

@@ -31,6 +31,8 @@ func (m *module) Construct(ctx *pulumi.Context, name, typ, urn string) (r pulumi
 		r = &Membership{}
 	case "hashistack:index:NomadBootstrap":
 		r = &NomadBootstrap{}
+	case "hashistack:index:NomadIntroduction":
+		r = &NomadIntroduction{}
 	case "hashistack:index:VaultInit":
 		r = &VaultInit{}
 	case "hashistack:index:VaultUnseal":

@@ -6,6 +6,9 @@
 //	scan tls ADDRESS:PORT BYTE CA NAME [BUNDLE]
 //	                                     shakes hands with an agent's RPC port as its clients do: a byte says that TLS follows.
 //	                                     With the certificate and key of a bundle, or with none
+//	scan register ADDRESS:PORT CA NAME BUNDLE NODE POOL
+//	                                     asks a Nomad server to take a new node, with the introduction from standard input, and prints
+//	                                     the node's ID
 package main
 
 import (
@@ -33,9 +36,13 @@ func run(args []string) error {
 	if len(args) >= 5 && args[0] == "tls" {
 		return handshake(args[1], args[2], args[3], args[4], args[5:])
 	}
+	if len(args) == 7 && args[0] == "register" {
+		return register(args[1], args[2], args[3], args[4], args[5], args[6], os.Stdin)
+	}
 	tries := map[string]func(string, int) (bool, error){"tcp": accepts, "udp": takes}
 	if len(args) < 3 || tries[args[0]] == nil {
-		return errors.New("say what to scan: tcp|udp ADDRESS AT-ONCE [PORT...], tls ADDRESS:PORT BYTE CA NAME [BUNDLE]")
+		return errors.New("say what to scan: tcp|udp ADDRESS AT-ONCE [PORT...], tls ADDRESS:PORT BYTE CA NAME [BUNDLE], " +
+			"register ADDRESS:PORT CA NAME BUNDLE NODE POOL")
 	}
 	var numbers []int
 	for _, text := range args[2:] {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,19 +11,31 @@ import (
 	"time"
 )
 
+// patience bounds a connection to an agent, with what is asked there.
+const patience = 10 * time.Second
+
 // handshake is what a client of an agent's RPC port does first.
 func handshake(address, first, authority, name string, bundle []string) error {
 	kind, err := strconv.ParseUint(first, 0, 8)
 	if err != nil {
 		return fmt.Errorf("first byte %q: %w", first, err)
 	}
-	pem, err := os.ReadFile(authority) //nolint:gosec // G703: which file is the caller's to say
+	connection, err := connect(address, byte(kind), authority, name, bundle)
 	if err != nil {
 		return err
 	}
+	return connection.Close()
+}
+
+// connect shakes hands with an agent's RPC port: a byte says that TLS follows.
+func connect(address string, kind byte, authority, name string, bundle []string) (*tls.Conn, error) {
+	pem, err := os.ReadFile(authority) //nolint:gosec // G703: which file is the caller's to say
+	if err != nil {
+		return nil, err
+	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%s has no certificate", authority)
+		return nil, fmt.Errorf("%s has no certificate", authority)
 	}
 	// With TLS 1.3 a client would learn only later that the server wants another certificate.
 	config := &tls.Config{ //nolint:gosec // G402: see above
@@ -32,20 +45,24 @@ func handshake(address, first, authority, name string, bundle []string) error {
 	if len(bundle) > 0 {
 		certificate, err := tls.LoadX509KeyPair(bundle[0], bundle[0])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		config.Certificates = []tls.Certificate{certificate}
 	}
-	connection, err := net.DialTimeout("tcp", address, 10*time.Second) //nolint:gosec // G704: where to is the caller's to say
+	plain, err := net.DialTimeout("tcp", address, patience) //nolint:gosec // G704: where to is the caller's to say
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer connection.Close() //nolint:errcheck // there is nothing in it that could get lost
-	if err := connection.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
-		return err
+	connection := tls.Client(plain, config)
+	err = plain.SetDeadline(time.Now().Add(patience))
+	if err == nil {
+		_, err = plain.Write([]byte{kind})
 	}
-	if _, err := connection.Write([]byte{byte(kind)}); err != nil {
-		return err
+	if err == nil {
+		err = connection.Handshake()
 	}
-	return tls.Client(connection, config).Handshake()
+	if err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	return connection, nil
 }

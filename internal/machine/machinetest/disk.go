@@ -62,7 +62,7 @@ func (d Disk) Script(t *testing.T, part machine.Part, path string, replace ...st
 	t.Helper()
 	content, err := fs.ReadFile(part.FS, "rootfs"+path)
 	require.NoError(t, err)
-	for _, dir := range []string{"/etc/", "/run/", "/var/lib/"} {
+	for _, dir := range []string{"/etc/", "/run/", "/var/lib/", "/opt/"} {
 		replace = append(replace, dir, d.Path(dir)+"/")
 	}
 	script := d.Path(filepath.Base(path))

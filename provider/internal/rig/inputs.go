@@ -60,6 +60,10 @@ func Good(t *testing.T) map[string]map[string]any {
 		"NomadBootstrap":  acl,
 		"GossipInstall":   gossip,
 		"GossipUse":       gossip,
+		"NomadIntroduction": {
+			"machine": "client-1", "machineId": "4711", "nodePool": "batch", "mount": "platform", "secret": "introductions/client-1",
+			"nomad": ClusterWith(ca, Secret, three...), "vault": ClusterWith(ca, "hvs.root", three...),
+		},
 		"Membership": {
 			"machine": "server-1", "machineId": "4711", "lane": "servers", "region": "global",
 			"vault": ClusterWith(ca, "hvs.root", three...), "unsealKeys": []any{"a2V5"},
@@ -70,12 +74,13 @@ func Good(t *testing.T) map[string]map[string]any {
 
 // Outputs are the names of all outputs of each resource, its inputs among them.
 var Outputs = map[string][]string{
-	"VaultInit":       {"cluster", "shares", "threshold", "timeout", "rootToken", "unsealKeys", "recoveryKeys"},
-	"VaultUnseal":     {"node", "keys", "caPem", "timeout", "sealed"},
-	"ConsulBootstrap": {"cluster", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
-	"NomadBootstrap":  {"cluster", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
-	"GossipInstall":   {"product", "cluster", "key", "timeout"},
-	"GossipUse":       {"product", "cluster", "key", "timeout", "sole"},
+	"VaultInit":         {"cluster", "shares", "threshold", "timeout", "rootToken", "unsealKeys", "recoveryKeys"},
+	"VaultUnseal":       {"node", "keys", "caPem", "timeout", "sealed"},
+	"ConsulBootstrap":   {"cluster", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
+	"NomadBootstrap":    {"cluster", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
+	"GossipInstall":     {"product", "cluster", "key", "timeout"},
+	"GossipUse":         {"product", "cluster", "key", "timeout", "sole"},
+	"NomadIntroduction": {"machine", "machineId", "nodePool", "nomad", "vault", "mount", "secret", "timeout"},
 	"Membership": {
 		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "nodeId",
 	},

@@ -36,6 +36,18 @@ var (
 // Reload makes Nomad read its certificate and gossip key again.
 func Reload() []string { return []string{names.Apply, "nomad", "reload"} }
 
+// Restart makes Nomad read what it reads at its start only, its Consul token for one. Allocations go on running meanwhile; of
+// servers, most must.
+func Restart(m machine.Machine) []string {
+	if m.Has(machine.RoleNomadServer) {
+		return []string{names.Apply, "nomad", "restart-in-turn"}
+	}
+	return []string{names.Apply, "nomad", "restart"}
+}
+
+// Data is where Nomad keeps what it knows, and allocations.
+const Data = "/opt/nomad/data"
+
 // Owner is the user that Nomad runs as. Clients have to be root; see part nomaduser for the others.
 func Owner(m machine.Machine) string {
 	if m.Has(machine.RoleNomadClient) {
@@ -54,10 +66,8 @@ func certificate(m machine.Machine) machine.Certificate {
 
 func on(c machine.Cluster, m machine.Machine) machine.Contents {
 	token := ClientToken
-	// Nomad reads its Consul token at its start only. Allocations go on running meanwhile; of servers, most must.
-	restart := "restart"
 	if m.Has(machine.RoleNomadServer) {
-		token, restart = ServerToken, "restart-in-turn"
+		token = ServerToken
 	}
 	bundle := access.Bundle{
 		Name: "nomad-certificate", Certificate: certificate(m),
@@ -72,7 +82,7 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			{
 				Name: "nomad-consul", Text: consulToken,
 				Data:        access.Secret{Path: names.ConsulCreds(token.Role(m.Name))},
-				Destination: names.NomadDir + "consul.json", Owner: Owner(m), Command: []string{names.Apply, "nomad", restart},
+				Destination: names.NomadDir + "consul.json", Owner: Owner(m), Command: Restart(m),
 			},
 		},
 		Units: []machine.Unit{{Name: "nomad.service"}},
@@ -89,7 +99,7 @@ func agent(c machine.Cluster, m machine.Machine) agentconfig.Nomad {
 	private := m.Private.String()
 	return agentconfig.Nomad{
 		Region: c.Region, Datacenter: c.Datacenter, Name: m.Name,
-		DataDir: "/opt/nomad/data", LogLevel: "info",
+		DataDir: Data, LogLevel: "info",
 		BindAddr:           machine.AnyAddress,
 		DisableUpdateCheck: true,
 		Addresses:          []agentconfig.NomadAddresses{{HTTP: machine.AnyAddress, RPC: private}},

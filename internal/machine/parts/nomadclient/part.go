@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"hashistack/internal/agentconfig"
 	"hashistack/internal/cloudinit"
 	"hashistack/internal/machine"
+	"hashistack/internal/machine/parts/access"
 	"hashistack/internal/machine/parts/nomad"
 	"hashistack/internal/names"
 )
@@ -32,7 +34,14 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			{Name: "containernetworking-plugins"}, // Nomad's bridge network
 			{Name: "busybox"},                     // the userland of tasks in a chroot
 		},
-		Files:    []cloudinit.File{{Path: "/etc/hashistack/tasks.nft", Permissions: "0644", Content: guard(c)}},
+		Files: slices.Concat(
+			[]cloudinit.File{{Path: "/etc/hashistack/tasks.nft", Permissions: "0644", Content: guard(c)}},
+			introduced(m)),
+		Templates: []machine.Template{{
+			Name: "nomad-introduction", Text: introduction,
+			Data:        access.Secret{Path: names.PlatformData(names.Introduction(m.Name)), Field: names.IntroductionField},
+			Destination: introductionFile, Owner: "root", Command: nomad.Restart(m),
+		}},
 		Units:    []machine.Unit{{Name: "tasks-guard.service", Started: true}},
 		Services: []agentconfig.ConsulService{nomad.Service(c, m, "nomad-client", "client", nomad.ClientToken)},
 		Nomad: []func(*agentconfig.Nomad){func(agent *agentconfig.Nomad) {
@@ -43,6 +52,24 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			agent.Telemetry[0].PublishAllocationMetrics = true
 		}},
 	}
+}
+
+// introductionFile is where Nomad looks for it, at its start only.
+const introductionFile = nomad.Data + "/client/intro_token.jwt"
+
+// introduction is the token with which the client registers for the first time. Nomad's servers refuse other new clients.
+const introduction = `{{ with secret [[ quote .Path ]] }}{{ .Data.data.[[ .Field ]] }}{{ end }}`
+
+// introduced keeps Nomad from starting before the machine is introduced, unless it is a server too: somebody has to be there who
+// introduces it.
+func introduced(m machine.Machine) []cloudinit.File {
+	if m.Has(machine.RoleNomadServer) {
+		return nil
+	}
+	return []cloudinit.File{{
+		Path: "/etc/systemd/system/nomad.service.d/50-introduced.conf", Permissions: "0644",
+		Content: "[Unit]\nConditionPathExists=" + introductionFile + "\n",
+	}}
 }
 
 // drivers are the settings of task drivers.

@@ -3,6 +3,7 @@ package nomadserver
 
 import (
 	"embed"
+	"time"
 
 	"hashistack/internal/agentconfig"
 	"hashistack/internal/machine"
@@ -22,6 +23,10 @@ var Part = machine.Part{
 	APIs:         []machine.API{{Name: "Nomad API", Port: names.NomadPort}},
 }
 
+// introduction is how long a new client may take to register after it was introduced. Nomad's half an hour would be too short for
+// a machine that an interrupted update left booting.
+const introduction = agentconfig.Duration(24 * time.Hour)
+
 func on(c machine.Cluster, m machine.Machine) machine.Contents {
 	return machine.Contents{
 		Templates: []machine.Template{{
@@ -35,6 +40,11 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			servers := c.Servers[machine.RoleNomadServer]
 			agent.Server = []agentconfig.NomadServer{{
 				Enabled: true, BootstrapExpect: len(servers), ServerJoin: nomad.Join(m.Join(servers)),
+				// A client certificate alone would let root on a client register nodes of other names, in other pools, whose jobs and
+				// their identities it then gets.
+				ClientIntroduction: []agentconfig.NomadClientIntroduction{{
+					Enforcement: "strict", DefaultIdentityTTL: introduction, MaxIdentityTTL: introduction,
+				}},
 			}}
 			agent.UI = []agentconfig.NomadUI{{Enabled: true}}
 			// Vault's Nomad engine opens a connection for each token that it issues or revokes, and keeps it open for a minute and

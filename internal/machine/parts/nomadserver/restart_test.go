@@ -87,6 +87,21 @@ func TestRestartNomadOnlyForAnotherToken(t *testing.T) {
 	assert.Empty(t, s.did(t))
 }
 
+// A server that is a client too starts before anybody can introduce it.
+func TestRestartNomadForAnIntroduction(t *testing.T) {
+	s := newNomadServer(t)
+	s.issue(t, "one")
+	_, err := s.run(t, nomadRestarts(), "started")
+	require.NoError(t, err)
+	require.NoError(t, os.MkdirAll(s.Path("opt/nomad/data/client"), 0o700))
+	s.Write(t, "opt/nomad/data/client/intro_token.jwt", "introduced")
+	for _, want := range []string{"lock with one\nrestart nomad.service\n", ""} {
+		output, err := s.run(t, nomadRestarts(), "in-turn")
+		require.NoError(t, err, output)
+		assert.Equal(t, want, s.did(t))
+	}
+}
+
 // A token that comes while the server restarts for the one before.
 func TestRestartNomadNoticesTheNextToken(t *testing.T) {
 	s := newNomadServer(t)

@@ -2,4 +2,8 @@
 
 [[ certificates ]]
 
+path "[[ introduction ]]" {
+  capabilities = ["read"]
+}
+
 [[ tokens ]]
