@@ -207,7 +207,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 		return err
 	}
 	if p.nomad, err = NewNomad(ctx, "nomad", &NomadArgs{
-		Machines: servers, NodePools: []string{"batch"}, Region: "global",
+		Machines: servers, NodePools: []string{clientNodePool}, Region: "global",
 		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: site,
 		GossipGeneration: p.generations.nomadGossip, EngineGeneration: p.generations.nomadEngine,
 	}); err != nil {
@@ -262,12 +262,12 @@ func (p *platform) boot(ctx *pulumi.Context) error {
 // described is a machine as its parts see it.
 func described(t *testing.T, m testMachine) machine.Machine {
 	t.Helper()
-	pool, roles := "client", clientRoles
+	pool, nodePool, roles := "client", clientNodePool, clientRoles
 	if slices.Contains(serverMachines, m) {
-		pool, roles = "server", serverRoles
+		pool, nodePool, roles = "server", "", serverRoles
 	}
 	return machine.Machine{
-		Name: m.name, Pool: pool, Roles: roles, Private: netip.MustParseAddr(m.private), Public: netip.MustParseAddr(m.public),
+		Name: m.name, Pool: pool, Roles: roles, NodePool: nodePool, Private: netip.MustParseAddr(m.private), Public: netip.MustParseAddr(m.public),
 	}
 }
 
@@ -282,10 +282,13 @@ func testNetwork() NetworkArgs {
 	}
 }
 
+// clientNodePool is the node pool of the clients.
+const clientNodePool = "batch"
+
 func (p *platform) pool(name string, machines []testMachine, roles []machine.Role) *MachinePoolArgs {
 	nodePool := ""
 	if name == "client" {
-		nodePool = "batch"
+		nodePool = clientNodePool
 	}
 	return &MachinePoolArgs{
 		Name: name, Machines: peers(machines), Roles: roles, NodePool: nodePool,
