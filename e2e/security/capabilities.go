@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,6 +13,14 @@ import (
 
 	"hashistack/internal/names"
 )
+
+// byDefault is what Vault's policy default gives everybody but machines.
+var byDefault = map[string][]string{
+	"auth/token/lookup-self": {"read"},
+	"auth/token/renew-self":  {"update"},
+	"sys/leases/renew":       {"update"},
+	"sys/leases/lookup":      {"update"},
+}
 
 // mayInVault is what each identity may do in Vault at paths that matter, by Vault's own word. What is not listed is denied.
 var mayInVault = map[string]map[string][]string{
@@ -39,11 +48,6 @@ var mayInVault = map[string]map[string][]string{
 	"task": {
 		"secret/data/default/probe-own/config":     {"read"},
 		"secret/metadata/default/probe-own/config": {"list"},
-		// Of Vault's policy default, which workloads have.
-		"auth/token/lookup-self": {"read"},
-		"auth/token/renew-self":  {"update"},
-		"sys/leases/renew":       {"update"},
-		"sys/leases/lookup":      {"update"},
 	},
 	"deployer": {
 		names.NomadCreds(names.Deployer):           {"read"},
@@ -66,6 +70,15 @@ var mayInVault = map[string]map[string][]string{
 	},
 }
 
+// mayOf is what an identity may do in Vault.
+func mayOf(who string) map[string][]string {
+	may := maps.Clone(mayInVault[who])
+	if !strings.HasPrefix(who, "machine") {
+		maps.Copy(may, byDefault)
+	}
+	return may
+}
+
 // pathsInVault are those that are asked about, for each identity.
 func pathsInVault() []string {
 	all := []string{
@@ -77,7 +90,7 @@ func pathsInVault() []string {
 		names.NomadEngine + "/config/access",
 		"secret/data/default/page/config", "secret/data/" + other + "/twin/config", "secret/metadata/default", "secret/config",
 	}
-	for _, may := range mayInVault {
+	for _, may := range append(slices.Collect(maps.Values(mayInVault)), byDefault) {
 		for path := range may {
 			if !slices.Contains(all, path) {
 				all = append(all, path)
@@ -100,7 +113,7 @@ func (w *world) policies(ctx context.Context) []Row {
 	var rows []Row
 	for _, who := range []string{"machine of pool client", "machine of pool server", "task", "deployer", "operator's token"} {
 		rows = append(rows, looked(who, "Vault: its capabilities are those of the table", func() (string, error) {
-			return w.capabilities(ctx, holders[who], mayInVault[who])
+			return w.capabilities(ctx, holders[who], mayOf(who))
 		}))
 	}
 	return append(rows,

@@ -34,14 +34,14 @@ func (o *Outputs) Deployer(ctx context.Context) (*Tokens, error) {
 	return o.logIn(ctx, "auth/token/create/"+names.Deployer, names.Deployer, names.Deployer)
 }
 
-// logIn makes a token of Vault with one policy alone, and gets tokens of a role of Consul's and Nomad's engines with it.
+// logIn makes a token of Vault with one policy besides Vault's own default, and gets tokens of a role of Consul's and Nomad's engines with it.
 func (o *Outputs) logIn(ctx context.Context, create, policy, role string) (*Tokens, error) {
 	client, err := o.Vault()
 	if err != nil {
 		return nil, err
 	}
 	made, err := client.Logical().WriteWithContext(ctx, create, map[string]any{
-		"policies": []string{policy}, "no_default_policy": true, "ttl": Shift.String(), "display_name": policy,
+		"policies": []string{policy}, "ttl": Shift.String(), "display_name": policy,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make a token of Vault with the policy %s: %w", policy, err)
