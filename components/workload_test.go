@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/components/policies"
+	"hashistack/internal/names"
 )
 
 // jwks is where Nomad publishes the keys that it signs workload identities with.
@@ -54,13 +55,17 @@ func TestWorkloadsLogInToConsul(t *testing.T) {
 		},
 	}, config)
 
+	others := `"nomad_service" in value`
+	for _, service := range names.PlatformServices() {
+		others += ` and value.nomad_service != "` + service + `"`
+	}
+	require.Contains(t, others, `value.nomad_service != "vault"`)
 	// A service gets its own name and nothing else, a task the role of its namespace and nothing else.
 	const rules = "consul:index/aclBindingRule:AclBindingRule"
 	assert.Len(t, p.All(rules), 2)
 	assertInputs(t, p.One(t, rules, "nomad-services"), want{
 		"authMethod": "nomad-workloads", "bindType": "service", "bindName": "${value.nomad_service}",
-		"selector": `"nomad_service" in value and value.nomad_service != "consul" and value.nomad_service != "credentials"` +
-			` and value.nomad_service != "nomad" and value.nomad_service != "nomad-client" and value.nomad_service != "vault" and value.nomad_service != "vault-audit"`,
+		"selector": others,
 	})
 	assertInputs(t, p.One(t, rules, "nomad-tasks"), want{
 		"authMethod": "nomad-workloads", "bindType": "role", "bindName": "nomad-${value.nomad_namespace}-tasks",

@@ -39,6 +39,7 @@ func register(address, ca, name, bundle, node, pool string, introduction io.Read
 		"Region": "global", "AuthToken": strings.TrimSpace(string(token)),
 		"Node": map[string]any{
 			"ID": id, "SecretID": secret, "Name": node, "Datacenter": "fsn1", "NodePool": pool, "Status": "initializing",
+			"Attributes": map[string]string{"kernel.name": "linux"},
 		},
 	}
 	var answer map[string]any
