@@ -125,7 +125,7 @@ var machinesOf = []value{
 	{"pools", clients(`"type": "ccx13"`), ""},
 	{"pools", clients(`"type": "CPX42"`), `pools[1].type: must be a Hetzner server type, got "CPX42": server types are written in lower-case`},
 	{"pools", clients(`"type": "cpx42 "`), `got "cpx42 "`},
-	{"pools", clients(`"roles": ["nomad-client\u0000"]`), `pools[1].roles[0]: must be one of vault, consul-server, nomad-server, nomad-client, got "nomad-client\x00"`},
+	{"pools", clients(`"roles": ["nomad-client\u0000"]`), `pools[1].roles[0]: must be one of vault, consul-server, nomad-server, nomad-client`},
 	{"pools", clients(`"nodePool": "gpu_nodes-1"`), ""},
 	{"pools", clients(`"nodePool": "default"`), ""},
 	{"pools", clients(`"nodePool": "gpu nodes"`), `pools[1].nodePool: must be 1 to 128 letters, digits, dashes and underscores such as batch, got "gpu nodes"`},
