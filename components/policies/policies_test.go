@@ -32,9 +32,9 @@ func TestWorkloadsReadTheirOwnSecretsOnly(t *testing.T) {
 	namespace := "{{identity.entity.aliases.auth_jwt_1.metadata.nomad_namespace}}"
 	own := namespace + "/{{identity.entity.aliases.auth_jwt_1.metadata.nomad_job_id}}"
 	assert.Equal(t, map[string][]string{
-		"secret/data/" + own + "/*":             {"read"},
+		"secret/data/" + own + "/+":             {"read"}, // a job called "a/b" is not the job "a"
 		"secret/metadata/" + own + "/*":         {"list"},
-		"secret/data/" + namespace + "/+/*":     {"deny"}, // for a job called "+"
+		"secret/data/" + namespace + "/+/+":     {"deny"}, // for a job called "+"
 		"secret/metadata/" + namespace + "/+/*": {"deny"},
 	}, policytest.Capabilities(t, "nomad-workloads", policy))
 }

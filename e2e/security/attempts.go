@@ -39,7 +39,7 @@ func (w *world) prepare(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{"default/page/config", "default/twin/config", other + "/twin/config", "default/probe-own/config"} {
+	for _, path := range []string{"default/page/config", "default/probe-own/db/config", "default/twin/config", other + "/twin/config", "default/probe-own/config"} {
 		if _, err := client.KVv2("secret").Put(ctx, path, map[string]any{"of": path}); err != nil {
 			return fmt.Errorf("store a secret at %s: %w", path, err)
 		}
@@ -136,6 +136,11 @@ func (w *world) secrets() []Attempt {
 	return []Attempt{
 		{"task", `read another job's secret as a job called "pag*"`, "403", read(task{id: "pag*"}, "default/page/config"), own},
 		{"task", `read another job's secret as a job called "+"`, "403", read(task{id: "+"}, "default/page/config"), own},
+		{"task", `read another job's secret as a job called "+/config"`, "403", read(task{id: "+/config"}, "default/page/config"), own},
+		{
+			"task", "read the secret of a job whose ID looks like a folder below its own", "403",
+			read(holder, "default/probe-own/db/config"), read(task{id: "probe-own/db"}, "default/probe-own/db/config"),
+		},
 		{"task", "read another job's secret", "403", read(holder, "default/page/config"), own},
 		{
 			"task", "read the secret of the job of its name in another namespace", "403",
