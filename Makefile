@@ -13,7 +13,7 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
-.PHONY: help preflight up down env jobs security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
+.PHONY: help preflight up down env jobs security prove-security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ jobs: $(stack) ## Run the sample jobs on the running stack, and show why one is 
 
 security: $(stack) ## Try on the running stack what jobs and machines must not be able to do, each beside its permitted twin
 	@$(stack) security
+
+prove-security: $(stack) ## Break protections of the running stack on purpose, see exactly their attempts turn red, and put all back
+	@$(stack) prove-security
 
 settle: $(stack) ## Clean up after an update that was killed, so that the next can go on (STACK=… for another than local)
 	@$(stack) settle $(if $(STACK),--stack $(STACK))

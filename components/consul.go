@@ -2,10 +2,8 @@ package components
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
 	vaultconsul "github.com/pulumi/pulumi-vault/sdk/v6/go/vault/consul"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -57,7 +55,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 	if err := ctx.RegisterComponentResource(ConsulType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("register Consul %s: %w", name, err)
 	}
-	secret, err := newUUID(ctx, name+"-bootstrap", c)
+	secret, err := newUUID(ctx, name+"-bootstrap", 1, c)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +104,21 @@ func (c *Consul) inside(parent pulumi.Resource, more ...pulumi.ResourceOption) [
 
 // mountEngine declares the engine in Vault, with a management token of its own, and the operators' roles.
 //
-// A new generation of the token is a new token, although Consul could change the description of the old one: Pulumi makes
-// it, gives it to the engine, and deletes the old one last. What the engine has issued is not affected: Consul's tokens do
-// not depend on each other, and the engine revokes them with the token that it has then.
+// A new generation of the token is a new token: Pulumi makes it, gives it to the engine, and deletes the old one last. What the
+// engine has issued is not affected: Consul's tokens do not depend on each other, and the engine revokes them with the token that
+// it has then.
 func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
-	token, err := consul.NewAclToken(ctx, "vault", &consul.AclTokenArgs{
+	const name = names.ConsulEngine + "-engine"
+	secret, err := newUUID(ctx, name, args.EngineGeneration, c)
+	if err != nil {
+		return err
+	}
+	token, err := hashistack.NewConsulToken(ctx, name, &hashistack.ConsulTokenArgs{
+		Cluster:     withToken(clusterOf(args.Machines, names.ConsulPort, args.Trust.Bundle), c.Token),
 		Description: pulumi.String(numbered("Vault's Consul secret engine", args.EngineGeneration)),
 		Policies:    pulumi.ToStringArray([]string{"global-management"}),
-	}, c.inside(c, pulumi.ReplaceOnChanges([]string{"description"}))...)
+		SecretId:    secret,
+	}, c.site.inside(c)...)
 	if err != nil {
 		return fmt.Errorf("create the Consul engine's token: %w", err)
 	}
@@ -123,7 +128,7 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 		Address:                pulumi.Sprintf("localhost:%d", names.ConsulPort),
 		Scheme:                 pulumi.String("https"),
 		CaCert:                 args.Trust.Bundle,
-		Token:                  c.secretOf(ctx, token, args.Vault),
+		Token:                  token.Token,
 		DefaultLeaseTtlSeconds: pulumi.Int(seconds(operatorTTL)),
 		MaxLeaseTtlSeconds:     pulumi.Int(seconds(max(args.TokenMaxTTL, operatorMaxTTL))),
 	}, args.Vault.inside(c)...)
@@ -142,30 +147,6 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 		return err
 	}
 	return c.role(ctx, args.Vault, names.Deployer, names.Deployer, operatorTTL, operatorMaxTTL, deployer)
-}
-
-// certificatePatience is how long Consul may take to get a certificate from a Vault that has just been unsealed.
-const certificatePatience = 2 * time.Minute
-
-// secretOf is the secret of a token. Consul's provider has no output for it, so every update asks Consul, and so does the
-// update that unseals Vault. Consul's certificate may have expired while Vault was sealed: then this waits for the next one.
-func (c *Consul) secretOf(ctx *pulumi.Context, token *consul.AclToken, v *Vault) pulumi.StringOutput {
-	secret := pulumi.All(token.AccessorId, v.provider.URN()).ApplyT(func(known []any) (string, error) {
-		return backoff.Retry(ctx.Context(), func() (string, error) {
-			found, err := consul.GetAclTokenSecretId(ctx, &consul.GetAclTokenSecretIdArgs{AccessorId: known[0].(string)},
-				pulumi.Parent(c), pulumi.Provider(c.provider))
-			switch {
-			case err == nil:
-				return found.SecretId, nil
-			case ctx.DryRun(), !strings.Contains(err.Error(), "certificate"):
-				return "", backoff.Permanent(err)
-			}
-			return "", err
-		}, backoff.WithMaxElapsedTime(certificatePatience), backoff.WithNotify(func(err error, _ time.Duration) {
-			_ = ctx.Log.Info(fmt.Sprintf("waiting for Consul to get a valid certificate: %v", err), &pulumi.LogArgs{Resource: c, Ephemeral: true})
-		}))
-	}).(pulumi.StringOutput)
-	return pulumi.ToSecret(secret).(pulumi.StringOutput)
 }
 
 // machineRoles declares what machines may ask the engine for: the tokens of their parts.

@@ -1,7 +1,6 @@
 package components
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -42,21 +41,6 @@ func TestConsulBootstrap(t *testing.T) {
 	})
 }
 
-// While Vault was sealed Consul's certificate may have expired; the update that unseals Vault waits for another. Whatever else
-// Consul says, it says at once.
-func TestConsulEngineWaitsForACertificate(t *testing.T) {
-	const look = "consul:index/getAclTokenSecretId:getAclTokenSecretId"
-	p := emptyPlatform(t)
-	p.Refusals = map[string][]error{look: {errors.New("tls: failed to verify certificate: x509: certificate has expired")}}
-	p.Run(t, p.declare)
-	assertSecret(t, p.One(t, "vault:consul/secretBackend:SecretBackend", "consul"), "token", consulEngine)
-	assert.Empty(t, p.Refusals[look])
-
-	p = emptyPlatform(t)
-	p.Refusals = map[string][]error{look: {errors.New("403: Permission denied")}}
-	require.ErrorContains(t, p.RunErr(t, p.declare), "Permission denied")
-}
-
 // A key is installed, then shared, then used: whoever joins meanwhile is understood.
 func assertGossipKey(t *testing.T, p *platform, product string, generation, port int) {
 	t.Helper()
@@ -84,9 +68,11 @@ func assertGossipKey(t *testing.T, p *platform, product string, generation, port
 
 func TestConsulEngine(t *testing.T) {
 	p := newPlatform(t)
-	token := p.One(t, "consul:index/aclToken:AclToken", "vault")
+	token := p.One(t, consulTokenType, "consul-engine")
 	assertInputs(t, token, want{"policies": list("global-management"), "description": "Vault's Consul secret engine"})
-	assertMadeBeforeTheOldOneGoes(t, token, "description")
+	assertSecret(t, token, "secretId", bootstrapUUID)
+	assertCluster(t, token, "cluster", 8501, consulToken)
+	assertMadeBeforeTheOldOneGoes(t, token, "secretId")
 	engine := p.One(t, "vault:consul/secretBackend:SecretBackend", "consul")
 	assertSecret(t, engine, "token", consulEngine)
 	assertInputs(t, engine, want{
@@ -97,16 +83,17 @@ func TestConsulEngine(t *testing.T) {
 
 // assertMadeBeforeTheOldOneGoes asserts that another value of an input makes another resource, and that the engine has its
 // token before the old one is deleted.
-func assertMadeBeforeTheOldOneGoes(t *testing.T, declared pulumitest.Resource, input string) {
+func assertMadeBeforeTheOldOneGoes(t *testing.T, declared pulumitest.Resource, inputs ...string) {
 	t.Helper()
-	assert.Equal(t, []string{input}, declared.Options.RegisterRPC.GetReplaceOnChanges())
+	assert.Equal(t, inputs, declared.Options.RegisterRPC.GetReplaceOnChanges())
 	assert.False(t, declared.Options.RegisterRPC.GetDeleteBeforeReplace())
 }
 
 // Another generation is another token of the one engine, and of nothing else.
 func TestConsulEngineGeneration(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.consulEngine = 2 })
-	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine-2"})
+	assertInputs(t, p.One(t, consulTokenType, "consul-engine"), want{"description": "Vault's Consul secret engine-2"})
+	assertInputs(t, p.One(t, "random:index/randomBytes:RandomBytes", "consul-engine"), want{"length": 16, "keepers.generation": "2"})
 	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine"})
 	assertGossipKey(t, p, "consul", 1, 8501)
 }

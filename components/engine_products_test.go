@@ -11,9 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/pulumi/pulumi-consul/sdk/v3/go/consul"
 	"github.com/pulumi/pulumi-nomad/sdk/v2/go/nomad"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/events"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"
@@ -23,7 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// managementToken is that of the stack in Consul and Nomad.
+// managementToken is that of the stack in Nomad.
 const managementToken = "0c6e1f0a-57a5-4d5e-8a5b-3b1a6f0f9d11"
 
 // port is a free one.
@@ -32,16 +30,6 @@ func port(t *testing.T) string {
 	_, port, err := net.SplitHostPort(freeAddress(t))
 	require.NoError(t, err)
 	return port
-}
-
-// startConsul runs a Consul server with ACLs and returns the address of its API.
-func startConsul(t *testing.T) string {
-	t.Helper()
-	http := port(t)
-	start(t, "http://127.0.0.1:"+http+"/v1/status/leader", "consul", "agent", "-dev", "-log-level=err", "-http-port="+http, "-server-port="+port(t),
-		"-serf-lan-port="+port(t), "-serf-wan-port="+port(t), "-dns-port=-1", "-grpc-port=-1", "-grpc-tls-port=-1",
-		`-hcl=acl { enabled = true, default_policy = "deny", tokens { initial_management = "`+managementToken+`" } }`)
-	return "127.0.0.1:" + http
 }
 
 // startNomad runs a Nomad server with ACLs and returns the address of its API.
@@ -79,15 +67,15 @@ func call(t *testing.T, url, token, body string, answer any) {
 	}
 }
 
-// engines are Vault's engines of a Consul and a Nomad.
-type engines struct {
-	vault         vaultServer
-	consul, nomad string // addresses of the APIs
-	caFile        string
-	generations   generations
+// engine is Vault's engine of a Nomad. The one of Consul gets its tokens in the same way, from our own provider.
+type engine struct {
+	vault      vaultServer
+	nomad      string // address of the API
+	caFile     string
+	generation int
 }
 
-func (e *engines) declare(ctx *pulumi.Context) error {
+func (e *engine) declare(ctx *pulumi.Context) error {
 	trust, err := NewTrust(ctx, "test", &TrustArgs{File: e.caFile, Root: 1, MachineRoot: 1})
 	if err != nil {
 		return err
@@ -96,16 +84,8 @@ func (e *engines) declare(ctx *pulumi.Context) error {
 	if err != nil {
 		return err
 	}
-	c, n := &Consul{site: inVault.site}, &Nomad{site: inVault.site}
-	if err := ctx.RegisterComponentResource(ConsulType, "consul", c); err != nil {
-		return err
-	}
+	n := &Nomad{site: inVault.site}
 	if err := ctx.RegisterComponentResource(NomadType, "nomad", n); err != nil {
-		return err
-	}
-	if c.provider, err = consul.NewProvider(ctx, "consul", &consul.ProviderArgs{
-		Address: pulumi.String(e.consul), Scheme: pulumi.String("http"), Token: pulumi.String(managementToken),
-	}); err != nil {
 		return err
 	}
 	if n.provider, err = nomad.NewProvider(ctx, "nomad", &nomad.ProviderArgs{
@@ -113,46 +93,38 @@ func (e *engines) declare(ctx *pulumi.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := c.mountEngine(ctx, &ConsulArgs{
-		Vault: inVault, Trust: trust, TokenMaxTTL: time.Hour, EngineGeneration: e.generations.consulEngine,
-	}); err != nil {
-		return err
-	}
-	return n.mountEngine(ctx, &NomadArgs{Vault: inVault, Trust: trust, EngineGeneration: e.generations.nomadEngine})
+	return n.mountEngine(ctx, &NomadArgs{Vault: inVault, Trust: trust, EngineGeneration: e.generation})
 }
 
 // tokens are the names of all tokens that there are.
-func (e *engines) tokens(t *testing.T) []string {
+func (e *engine) tokens(t *testing.T) []string {
 	t.Helper()
+	var tokens []struct{ Name string }
+	call(t, "http://"+e.nomad+"/v1/acl/tokens", managementToken, "", &tokens)
 	var names []string
-	for _, api := range []string{e.consul, e.nomad} {
-		var tokens []struct{ Description, Name string } // as Consul and as Nomad has it
-		call(t, "http://"+api+"/v1/acl/tokens", managementToken, "", &tokens)
-		for _, token := range tokens {
-			names = append(names, token.Description+token.Name)
-		}
+	for _, token := range tokens {
+		names = append(names, token.Name)
 	}
 	return names
 }
 
 // The engine has its new token before the old one is deleted, and nothing else is touched.
-func TestEnginesGetOtherTokens(t *testing.T) {
-	e := &engines{startVault(t), startConsul(t), startNomad(t), filepath.Join(t.TempDir(), "ca.pem"), generations{consulEngine: 1, nomadEngine: 1}}
+func TestEngineGetsAnotherToken(t *testing.T) {
+	e := &engine{startVault(t), startNomad(t), filepath.Join(t.TempDir(), "ca.pem"), 1}
 	stack := newStack(t, e.declare)
 	up := func(options ...optup.Option) map[string]int {
 		done, err := stack.Up(t.Context(), options...)
 		require.NoError(t, err, done.StdErr)
 		return changes(done)
 	}
-	others := []string{"Anonymous Token", "Initial Management Token", "Bootstrap Token"}
 	up()
 	assert.Empty(t, up())
-	assert.ElementsMatch(t, append(others, "Vault's Consul secret engine", "Vault's Nomad secret engine"), e.tokens(t))
+	assert.ElementsMatch(t, []string{"Bootstrap Token", "Vault's Nomad secret engine"}, e.tokens(t))
 
-	e.generations = generations{consulEngine: 2, nomadEngine: 2}
+	e.generation = 2
 	steps := make(chan events.EngineEvent, 1000)
-	assert.Equal(t, map[string]int{"replace": 2, "update": 2}, up(optup.EventStreams(steps)))
-	assert.ElementsMatch(t, append(others, "Vault's Consul secret engine-2", "Vault's Nomad secret engine-2"), e.tokens(t))
+	assert.Equal(t, map[string]int{"replace": 1, "update": 1}, up(optup.EventStreams(steps)))
+	assert.ElementsMatch(t, []string{"Bootstrap Token", "Vault's Nomad secret engine-2"}, e.tokens(t))
 	var order []string
 	for step := range steps {
 		done := step.ResOutputsEvent
@@ -164,13 +136,10 @@ func TestEnginesGetOtherTokens(t *testing.T) {
 			assert.Equal(t, []string{"token"}, done.Metadata.Diffs, done.Metadata.Type)
 		}
 	}
-	for token, engine := range map[string]string{
-		"consul:index/aclToken:AclToken": "vault:consul/secretBackend:SecretBackend",
-		"nomad:index/aclToken:AclToken":  "vault:index/nomadSecretBackend:NomadSecretBackend",
-	} {
-		made, given, gone := slices.Index(order, token+" create-replacement"), slices.Index(order, engine+" update"), slices.Index(order, token+" delete-replaced")
-		assert.True(t, 0 <= made && made < given && given < gone, "%s: %v", engine, order)
-	}
+	const token = "nomad:index/aclToken:AclToken"
+	made, given := slices.Index(order, token+" create-replacement"), slices.Index(order, "vault:index/nomadSecretBackend:NomadSecretBackend update")
+	gone := slices.Index(order, token+" delete-replaced")
+	assert.True(t, 0 <= made && made < given && given < gone, "%v", order)
 
 	// Nomad's engine, pointed to where Nomad is in this test, works with the token that it has now.
 	call(t, e.vault.address+"/v1/nomad/config/access", e.vault.token, `{"address": "http://`+e.nomad+`", "ca_cert": ""}`, nil)

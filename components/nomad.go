@@ -53,7 +53,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 	if err := ctx.RegisterComponentResource(NomadType, name, n, opts...); err != nil {
 		return nil, fmt.Errorf("register Nomad %s: %w", name, err)
 	}
-	secret, err := newUUID(ctx, name+"-bootstrap", n)
+	secret, err := newUUID(ctx, name+"-bootstrap", 1, n)
 	if err != nil {
 		return nil, err
 	}

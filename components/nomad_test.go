@@ -58,6 +58,6 @@ func TestNomadEngine(t *testing.T) {
 func TestNomadEngineGeneration(t *testing.T) {
 	p := raisedPlatform(t, func(g *generations) { g.nomadEngine = 2 })
 	assertInputs(t, p.One(t, "nomad:index/aclToken:AclToken", "vault"), want{"name": "Vault's Nomad secret engine-2"})
-	assertInputs(t, p.One(t, "consul:index/aclToken:AclToken", "vault"), want{"description": "Vault's Consul secret engine"})
+	assertInputs(t, p.One(t, consulTokenType, "consul-engine"), want{"description": "Vault's Consul secret engine"})
 	assertGossipKey(t, p, "nomad", 1, 4646)
 }

@@ -73,6 +73,9 @@ func secrets() []string {
 
 func text(value string) resource.PropertyValue { return resource.NewProperty(value) }
 
+// consulTokenType is the type of our tokens of Consul.
+const consulTokenType = "hashistack:index:ConsulToken"
+
 // outputs are what the providers add to the resources of a platform.
 func outputs() map[string]resource.PropertyMap {
 	bytes := func(b string) resource.PropertyMap {
@@ -89,8 +92,7 @@ func outputs() map[string]resource.PropertyMap {
 		"random:index/randomBytes:RandomBytes":                  bytes("0b"),
 		"hashistack:index:ConsulBootstrap":                      {"token": text(consulToken)},
 		"hashistack:index:NomadBootstrap":                       {"token": text(nomadToken)},
-		"consul:index/aclToken:AclToken":                        {"accessorId": text("accessor")},
-		"consul:index/getAclTokenSecretId:getAclTokenSecretId":  {"secretId": text(consulEngine)},
+		consulTokenType:                                         {"token": text(consulEngine)},
 		"nomad:index/aclToken:AclToken":                         {"secretId": text(nomadEngine)},
 		"vault:jwt/authBackend:AuthBackend":                     {"accessor": text(jwtAccessor)},
 		"hashistack:index:isNomadRunning":                       {"running": resource.NewProperty(false)},

@@ -125,7 +125,7 @@ func (p *MachinePool) newMachine(ctx *pulumi.Context, peer machine.Peer) (PoolMa
 		return m, fmt.Errorf("create primary IP of %s: %w", peer.Name, err)
 	}
 	m.Public = m.address.IpAddress
-	m.SecretID, err = newUUID(ctx, peer.Name+"-login", p)
+	m.SecretID, err = newUUID(ctx, peer.Name+"-login", 1, p)
 	return m, err
 }
 

@@ -19,7 +19,7 @@ const (
 func newGossipKey(ctx *pulumi.Context, name string, generation int, parent pulumi.Resource) (pulumi.StringOutput, error) {
 	key, err := random.NewRandomBytes(ctx, name, &random.RandomBytesArgs{
 		Length:  pulumi.Int(gossipKeyBytes),
-		Keepers: pulumi.StringMap{"generation": pulumi.String(strconv.Itoa(generation))},
+		Keepers: keptBy(generation),
 	}, pulumi.Parent(parent))
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("choose gossip key %s: %w", name, err)
@@ -28,13 +28,22 @@ func newGossipKey(ctx *pulumi.Context, name string, generation int, parent pulum
 }
 
 // newUUID declares a secret in the form of a version 4 UUID, as ACL systems take it. random.RandomUuid will not do: the
-// value is its resource ID too, and IDs are never encrypted.
-func newUUID(ctx *pulumi.Context, name string, parent pulumi.Resource) (pulumi.StringOutput, error) {
-	secret, err := random.NewRandomBytes(ctx, name, &random.RandomBytesArgs{Length: pulumi.Int(uuidBytes)}, pulumi.Parent(parent))
+// value is its resource ID too, and IDs are never encrypted. Another generation is another secret; the first is 1.
+func newUUID(ctx *pulumi.Context, name string, generation int, parent pulumi.Resource) (pulumi.StringOutput, error) {
+	args := &random.RandomBytesArgs{Length: pulumi.Int(uuidBytes)}
+	if generation > 1 { // the first has no keeper, in existing stacks neither
+		args.Keepers = keptBy(generation)
+	}
+	secret, err := random.NewRandomBytes(ctx, name, args, pulumi.Parent(parent))
 	if err != nil {
 		return pulumi.StringOutput{}, fmt.Errorf("choose secret %s: %w", name, err)
 	}
 	return secret.Hex.ApplyT(formatUUID).(pulumi.StringOutput), nil
+}
+
+// keptBy makes another random value with another generation.
+func keptBy(generation int) pulumi.StringMap {
+	return pulumi.StringMap{"generation": pulumi.String(strconv.Itoa(generation))}
 }
 
 func formatUUID(digits string) (string, error) {

@@ -41,7 +41,7 @@ func TestSecretsAreLongEnough(t *testing.T) {
 	}
 	expected := map[string]any{
 		"gossip/consul": 32.0, "gossip/nomad": 32.0, // AES-256
-		"consul-bootstrap": 16.0, "nomad-bootstrap": 16.0, // UUIDs
+		"consul-bootstrap": 16.0, "nomad-bootstrap": 16.0, "consul-engine": 16.0, // UUIDs
 	}
 	for _, m := range allMachines {
 		expected[m.name+"-login"] = 16.0

@@ -146,7 +146,7 @@ func assertClientsTrust(t *testing.T, p *platform, roots string) {
 		}
 	}
 	assert.Equal(t, map[string]int{
-		"hashistack:index:VaultInit": 1, "hashistack:index:VaultUnseal": 4, "hashistack:index:ConsulBootstrap": 1,
+		"hashistack:index:VaultInit": 1, "hashistack:index:VaultUnseal": 4, "hashistack:index:ConsulBootstrap": 1, "hashistack:index:ConsulToken": 1,
 		"hashistack:index:NomadBootstrap": 1, "hashistack:index:GossipInstall": 2, "hashistack:index:GossipUse": 2,
 		"vault:consul/secretBackend:SecretBackend":          1,
 		"vault:index/nomadSecretBackend:NomadSecretBackend": 1, "vault:jwt/authBackend:AuthBackend": 1,

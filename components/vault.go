@@ -75,6 +75,8 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 		Address:    v.Address,
 		Token:      v.RootToken,
 		CaCertFile: args.Trust.File,
+		// A child token would end after twenty minutes, in the middle of a long roll.
+		SkipChildToken: pulumi.Bool(true),
 	}, args.Site.inside(v, after(usable))...)
 	if err != nil {
 		return nil, fmt.Errorf("configure Vault provider: %w", err)

@@ -56,7 +56,7 @@ func TestVaultIsUsedOnceItIsUnsealed(t *testing.T) {
 	provider := p.One(t, "pulumi:providers:vault", "vault")
 	assertSecret(t, provider, "token", vaultToken)
 	assertInputs(t, provider, want{
-		"address": "https://203.0.113.1:8200", "caCertFile": p.rootPEM, "skipTlsVerify": nil,
+		"address": "https://203.0.113.1:8200", "caCertFile": p.rootPEM, "skipTlsVerify": nil, "skipChildToken": true,
 	})
 	// One that knows of no machine: nothing in Vault waits for one that is replaced.
 	first := p.One(t, "hashistack:index:VaultUnseal", "vault")

@@ -40,6 +40,7 @@ func command() *cobra.Command {
 		{"down", "Destroy the stack and the local cloud, leaving nothing", down},
 		{"jobs", "Run the sample jobs on the running stack", runJobs},
 		{"security", "Try on the running stack what jobs and machines must not be able to do", trySecurity},
+		{"prove-security", "Break protections of the running stack on purpose, and see the attempts turn red", proveSecurity},
 		{"bench", "Measure up, no change and destroy", runBench},
 		{"env", "Print shell exports for working with the running stack", env},
 	} {

@@ -95,7 +95,7 @@ func TestDeployGenerations(t *testing.T) {
 	for _, want := range []struct{ typeToken, name, input, value string }{
 		{"random:index/randomBytes:RandomBytes", "gossip/consul", "keepers.generation", "2"},
 		{"random:index/randomBytes:RandomBytes", "gossip/nomad", "keepers.generation", "3"},
-		{"consul:index/aclToken:AclToken", "vault", "description", "Vault's Consul secret engine-4"},
+		{"hashistack:index:ConsulToken", "consul-engine", "description", "Vault's Consul secret engine-4"},
 		{"nomad:index/aclToken:AclToken", "vault", "name", "Vault's Nomad secret engine-5"},
 		{"vault:pkiSecret/secretBackendIntermediateCertRequest:SecretBackendIntermediateCertRequest", "pki-nomad", "commonName", "pki-nomad-6"},
 		{"tls:index/locallySignedCert:LocallySignedCert", "pki-nomad", "caPrivateKeyPem", "key 8"},

@@ -61,7 +61,7 @@ func Moments() []Moment {
 		{Name: "a mount exists in Vault but not in the state", At: begins("vault:index/mount:Mount", "pki-consul"), Until: mountExists("pki-consul")},
 		{Name: "machines' roles exist in Vault but not in the state", At: begins("vault:appRole/authBackendRole:AuthBackendRole", "server-1"), Until: roleExists("server-1")},
 		{Name: "Consul's ACL system is being bootstrapped", At: begins("hashistack:index:ConsulBootstrap", "")},
-		{Name: "a token exists in Consul but not in the state", At: begins("consul:index/aclToken:AclToken", "vault"), Until: consulTokenExists},
+		{Name: "a token exists in Consul but not in the state", At: begins("hashistack:index:ConsulToken", "consul-engine"), Until: consulTokenExists},
 		{Name: "Nomad's ACL system is bootstrapped, its token for Vault is being created", At: begins("nomad:index/aclToken:AclToken", "vault"), Until: nomadTokenExists},
 	}
 }

@@ -62,8 +62,8 @@ const (
 // someOfEach is how many attempts of a kind Some are.
 const someOfEach = 4
 
-// Try makes attempts, one after the other, and says of each how it ended.
-func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Extent) (rows []Row, problem error) {
+// newWorld chooses the machines from which attempts are made.
+func newWorld(s *stack.Stack, outputs *stack.Outputs) (*world, error) {
 	client, err := outputs.Nomad()
 	if err != nil {
 		return nil, err
@@ -73,10 +73,18 @@ func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Ext
 	if len(clients) < 2 {
 		return nil, fmt.Errorf("two clients are needed, got %v", clients)
 	}
-	w := &world{
+	return &world{
 		stack: s, outputs: outputs, nomad: client,
 		client: clients[0], neighbour: clients[1], server: slices.Min(outputs.Members("server")),
 		otherServer: slices.Max(outputs.Members("server")),
+	}, nil
+}
+
+// Try makes attempts, one after the other, and says of each how it ended.
+func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Extent) (rows []Row, problem error) {
+	w, err := newWorld(s, outputs)
+	if err != nil {
+		return nil, err
 	}
 	if err := w.prepare(ctx); err != nil {
 		return nil, err

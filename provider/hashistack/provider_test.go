@@ -42,7 +42,7 @@ func TestSchema(t *testing.T) {
 	}
 	assert.ElementsMatch(t, []string{
 		"hashistack:index:VaultInit", "hashistack:index:VaultUnseal", "hashistack:index:ConsulBootstrap", "hashistack:index:NomadBootstrap",
-		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:NomadIntroduction",
+		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:NomadIntroduction", "hashistack:index:ConsulToken",
 		"hashistack:index:Membership",
 	}, tokens)
 	tokens = nil

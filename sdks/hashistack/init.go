@@ -23,6 +23,8 @@ func (m *module) Construct(ctx *pulumi.Context, name, typ, urn string) (r pulumi
 	switch typ {
 	case "hashistack:index:ConsulBootstrap":
 		r = &ConsulBootstrap{}
+	case "hashistack:index:ConsulToken":
+		r = &ConsulToken{}
 	case "hashistack:index:GossipInstall":
 		r = &GossipInstall{}
 	case "hashistack:index:GossipUse":

@@ -60,6 +60,10 @@ func Good(t *testing.T) map[string]map[string]any {
 		"NomadBootstrap":  acl,
 		"GossipInstall":   gossip,
 		"GossipUse":       gossip,
+		"ConsulToken": {
+			"cluster": ClusterWith(ca, Secret, three...), "description": "an engine", "policies": []any{"global-management"},
+			"secretId": "99999999-8888-4777-8666-555555555555",
+		},
 		"NomadIntroduction": {
 			"machine": "client-1", "machineId": "4711", "nodePool": "batch", "mount": "platform", "secret": "introductions/client-1",
 			"nomad": ClusterWith(ca, Secret, three...), "vault": ClusterWith(ca, "hvs.root", three...),
@@ -80,6 +84,7 @@ var Outputs = map[string][]string{
 	"NomadBootstrap":    {"cluster", "expectedVoters", "bootstrapSecret", "timeout", "accessorId", "token"},
 	"GossipInstall":     {"product", "cluster", "key", "timeout"},
 	"GossipUse":         {"product", "cluster", "key", "timeout", "sole"},
+	"ConsulToken":       {"cluster", "description", "policies", "secretId", "timeout", "accessorId", "token"},
 	"NomadIntroduction": {"machine", "machineId", "nodePool", "nomad", "vault", "mount", "secret", "timeout"},
 	"Membership": {
 		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "nodeId",
@@ -96,12 +101,13 @@ var made = map[string]map[string]property.Value{
 	"VaultUnseal":     {"sealed": property.New(false)},
 	"ConsulBootstrap": {"accessorId": property.New("the accessorId"), "token": property.New("the token").WithSecret(true)},
 	"NomadBootstrap":  {"accessorId": property.New("the accessorId"), "token": property.New("the token").WithSecret(true)},
+	"ConsulToken":     {"accessorId": property.New("the accessorId"), "token": property.New("the token").WithSecret(true)},
 	"GossipUse":       {"sole": property.New(true)},
 	"Membership":      {"nodeId": property.New("the nodeId")},
 }
 
 // Secrets are the names of those that nobody may see, wherever they are.
-var Secrets = []string{"rootToken", "unsealKeys", "recoveryKeys", "keys", "key", "bootstrapSecret", "token"}
+var Secrets = []string{"rootToken", "unsealKeys", "recoveryKeys", "keys", "key", "bootstrapSecret", "secretId", "token"}
 
 // State is what the resource has in the stack's state with these inputs.
 func (s Subject) State(inputs map[string]any) property.Map {
