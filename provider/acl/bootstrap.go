@@ -189,19 +189,16 @@ func (b bootstrap) Read(ctx context.Context, req infer.ReadRequest[Args, State])
 	if err != nil {
 		return kept, err
 	}
-	err = wait.AnyOf(servers, func(ctx context.Context, server server) error {
+	gone, err := wait.Gone(ctx, servers, errUnknownToken, func(ctx context.Context, server server) error {
 		_, err := server.self(ctx)
-		if errors.Is(err, errUnknownToken) {
-			return wait.Final(err)
-		}
 		return err
-	})(ctx)
+	})
 	switch {
-	case errors.Is(err, errUnknownToken):
-		return infer.ReadResponse[Args, State]{}, nil
 	case err != nil:
 		p.GetLogger(ctx).Warningf("whether %s still knows the management token is not known, it is kept: %s", b.product.name, err)
 		return kept, nil
+	case gone:
+		return infer.ReadResponse[Args, State]{}, nil
 	}
 	if err := allHealthy(servers, req.State.ExpectedVoters)(ctx); err != nil {
 		p.GetLogger(ctx).Warningf("%s is not as it should be: %s", b.product.name, err)

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,18 +10,23 @@ import (
 	p "github.com/pulumi/pulumi-go-provider"
 
 	"hashistack/provider/internal/api"
-	"hashistack/provider/internal/explain"
 	"hashistack/provider/internal/wait"
 )
 
-// client is the machine's Nomad client.
+// errNotReady says that a server knows the machine's client as something else than ready.
+type errNotReady struct{ status string }
+
+func (e errNotReady) Error() string { return "its client is " + e.status }
+
+// client is the machine's Nomad client. The error is errNotReady if Nomad knows that there is none that is ready; any other says
+// that nobody answered.
 func (m *member) client(ctx context.Context) (node *nomad.NodeListStub, err error) {
-	return node, wait.AnyOf(m.nomad, func(ctx context.Context, server api.Nomad) error {
+	err = wait.AnyOf(m.nomad, func(ctx context.Context, server api.Nomad) error {
 		nodes, _, err := server.Nodes().List(server.WithToken(ctx))
 		if err != nil {
 			return err
 		}
-		state := "not there"
+		status := "not there"
 		for _, found := range nodes {
 			if found.Name != m.Machine {
 				continue
@@ -29,18 +35,34 @@ func (m *member) client(ctx context.Context) (node *nomad.NodeListStub, err erro
 				node = found
 				return nil
 			}
-			state = found.Status
+			status = found.Status
 		}
-		return fmt.Errorf("its client is %s", state)
+		return wait.Final(errNotReady{status})
 	})(ctx)
+	var absent errNotReady
+	if errors.As(err, &absent) {
+		return nil, absent // for whoever waits for the client it is not final
+	}
+	return node, err
 }
 
 // drain moves the machine's allocations elsewhere. A client that is not ready has lost them already.
 func (m *member) drain(ctx context.Context) error {
-	node, err := m.client(ctx)
-	if err != nil {
-		p.GetLogger(ctx).Warningf("%s is not drained: %s", m.Machine, explain.Error(err))
+	var node *nomad.NodeListStub
+	var absent errNotReady
+	// While leadership moves nobody knows the client. That must not pass for a client that is away.
+	err := wait.Until(ctx, "Nomad to say how the client of "+m.Machine+" is", func(ctx context.Context) (err error) {
+		if node, err = m.client(ctx); errors.As(err, &absent) {
+			return wait.Final(err)
+		}
+		return err
+	})
+	if errors.As(err, &absent) {
+		p.GetLogger(ctx).Warningf("%s is not drained: %s", m.Machine, absent)
 		return nil
+	}
+	if err != nil {
+		return err
 	}
 	patience, err := wait.ParseTimeout(m.Timeout)
 	if err != nil {

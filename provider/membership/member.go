@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"hashistack/provider/internal/api"
+	"hashistack/provider/internal/explain"
 	"hashistack/provider/internal/wait"
 	"hashistack/provider/vault"
 )
@@ -20,8 +22,9 @@ type member struct {
 	State
 	quorums []quorum // in which it has a vote
 	consul  []api.Consul
-	nomad   []api.Nomad                 // none: it is not a member of Nomad
-	unseal  func(context.Context) error // nil: it has no Vault
+	nomad   []api.Nomad // none: it is not a member of Nomad
+	// unsealers unseal Vault on each machine that has it, by machine.
+	unsealers map[string]func(context.Context) error
 }
 
 func newMember(state State) (*member, error) {
@@ -36,8 +39,9 @@ func newMember(state State) (*member, error) {
 			return nil, err
 		}
 		m.quorums = append(m.quorums, vaultQuorum(servers))
-		if own := slices.IndexFunc(servers, func(server api.Vault) bool { return server.Name == state.Machine }); own >= 0 {
-			m.unseal = vault.Unsealer(servers[own], state.UnsealKeys)
+		m.unsealers = map[string]func(context.Context) error{}
+		for _, server := range servers {
+			m.unsealers[server.Name] = vault.Unsealer(server, state.UnsealKeys)
 		}
 	}
 	if state.Nomad != nil {
@@ -113,8 +117,8 @@ func agent(ctx context.Context, server api.Consul, machine string) (id string, e
 // back returns nil if a new machine has taken the place of this one, which left. A Vault that came with it is unsealed
 // here: VaultUnseal cannot do it, because Pulumi runs that only when all new machines are there.
 func (m *member) back(ctx context.Context) error {
-	if m.unseal != nil {
-		if err := m.unseal(ctx); err != nil {
+	if unseal := m.unsealers[m.Machine]; unseal != nil {
+		if err := unseal(ctx); err != nil {
 			return err
 		}
 	}
@@ -127,6 +131,9 @@ func (m *member) back(ctx context.Context) error {
 
 // spared returns nil if enough of the others are healthy: a majority of all servers that there are to be must be left when
 // the machine goes. Its own health does not count.
+//
+// A Vault of the others that is sealed is unsealed here: an update that was interrupted may have left it so, and the resource
+// that unseals it may come after this machine's replacement.
 func (m *member) spared(ctx context.Context) error {
 	for _, q := range m.quorums {
 		if q.size() == 1 {
@@ -139,10 +146,28 @@ func (m *member) spared(ctx context.Context) error {
 		}
 		others := slices.DeleteFunc(healthy, func(name string) bool { return name == m.Machine })
 		if want := q.size()/2 + 1; len(others) < want {
-			return fmt.Errorf("%s cannot do without %s: %d others must be healthy voters, these are: %s", q, m, want, strings.Join(others, ", "))
+			err := fmt.Errorf("%s cannot do without %s: %d others must be healthy voters, these are: %s", q, m, want, strings.Join(others, ", "))
+			if _, isVault := q.(vaultQuorum); isVault {
+				err = errors.Join(err, m.unsealOthers(ctx))
+			}
+			return err
 		}
 	}
 	return nil
+}
+
+// unsealOthers unseals Vault on the other machines, and says of each whose Vault cannot be unsealed why.
+func (m *member) unsealOthers(ctx context.Context) error {
+	var said []error
+	for _, machine := range slices.Sorted(maps.Keys(m.unsealers)) {
+		if machine == m.Machine {
+			continue
+		}
+		if err := m.unsealers[machine](ctx); err != nil {
+			said = append(said, fmt.Errorf("Vault on %s: %s", machine, explain.Error(err)))
+		}
+	}
+	return errors.Join(said...)
 }
 
 // leave makes the machine leave: first its allocations, then its votes.

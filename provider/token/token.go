@@ -135,6 +135,9 @@ func (Consul) Update(ctx context.Context, req infer.UpdateRequest[Args, State]) 
 	return infer.UpdateResponse[State]{Output: output}, err
 }
 
+// errUnknown says that a server does not know the token.
+var errUnknown = errors.New("the token is not known")
+
 // Read looks whether Consul still knows the token, and what it is. If no server answers, the state stays as it is.
 func (Consul) Read(ctx context.Context, req infer.ReadRequest[Args, State]) (infer.ReadResponse[Args, State], error) {
 	resp := infer.ReadResponse[Args, State](req)
@@ -142,15 +145,21 @@ func (Consul) Read(ctx context.Context, req infer.ReadRequest[Args, State]) (inf
 	if args.SecretID == "" {
 		return resp, fmt.Errorf("import of %s: not needed, a token with the secret `secretId` is taken over by creating the resource", req.ID)
 	}
+	servers, err := api.ConnectConsul(args.Cluster)
+	if err != nil {
+		return resp, err
+	}
 	var found *consul.ACLToken
-	err := args.onAny(ctx, func(ctx context.Context, server api.Consul) (err error) {
-		found, err = args.find(ctx, server)
+	gone, err := wait.Gone(ctx, servers, errUnknown, func(ctx context.Context, server api.Consul) (err error) {
+		if found, err = args.find(ctx, server); err == nil && found == nil {
+			return errUnknown
+		}
 		return err
 	})
 	switch {
 	case err != nil:
 		p.GetLogger(ctx).Warningf("whether Consul still knows the token of %s is not known, it is kept: %s", args.Description, explain.Error(err))
-	case found == nil:
+	case gone:
 		return infer.ReadResponse[Args, State]{}, nil
 	default:
 		resp.State.Description, resp.State.Policies = found.Description, policiesOf(found)

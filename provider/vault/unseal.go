@@ -169,7 +169,8 @@ func Unsealer(server api.Vault, keys []string) func(context.Context) error {
 		case err != nil:
 			return err
 		case status.RemovedFromCluster != nil && *status.RemovedFromCluster:
-			return errors.New("removed from its cluster: the machine has to be replaced")
+			return wait.Final(fmt.Errorf("Vault on %s was removed from its cluster, and cannot come back: replace the machine with `%s`",
+				server, cluster.Cluster{Nodes: []cluster.Node{server.Node}}.ReplaceCommand()))
 		case !status.Sealed:
 			return nil
 		case !status.Initialized:

@@ -113,3 +113,24 @@ func AnyOf[Server fmt.Stringer](servers []Server, ask func(context.Context, Serv
 		return errors.New(strings.Join(said, "; "))
 	}
 }
+
+// Gone tells whether a cluster has lost something. ask returns nil if a server knows it, and unknown if it does not. One server that
+// does not may lag behind, or be alone: it is gone when none knows it and more than half of all do not. In any doubt the error holds
+// what each of them said.
+func Gone[Server fmt.Stringer](ctx context.Context, servers []Server, unknown error, ask func(context.Context, Server) error) (bool, error) {
+	without, said := 0, make([]string, 0, len(servers))
+	for _, server := range servers {
+		err := ask(ctx, server)
+		if err == nil {
+			return false, nil
+		}
+		if errors.Is(err, unknown) {
+			without++
+		}
+		said = append(said, server.String()+": "+explain.Error(err))
+	}
+	if without > len(servers)/2 {
+		return true, nil
+	}
+	return false, errors.New(strings.Join(said, "; "))
+}
