@@ -47,6 +47,16 @@ func (m Machine) url(port int) pulumi.StringOutput {
 	return pulumi.Sprintf("https://%s:%d", m.Public, port)
 }
 
+// through is the machine by whose API a cluster is changed: the one called via if it is a server of the cluster, otherwise the first.
+func through(servers []Machine, via string) Machine {
+	for _, m := range servers {
+		if m.Name == via {
+			return m
+		}
+	}
+	return servers[0]
+}
+
 // node is an API on the machine for our own provider.
 func (m Machine) node(port int) hashistack.NodeArgs {
 	return hashistack.NodeArgs{Name: pulumi.String(m.Name), Address: m.url(port)}

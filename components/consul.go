@@ -20,10 +20,12 @@ const ConsulType = typePrefix + "Consul"
 // ConsulArgs describes the Consul cluster.
 type ConsulArgs struct {
 	Machines []Machine // with the role consul-server
-	Pools    []*MachinePool
-	Vault    *Vault
-	Trust    *Trust
-	Site     Site
+	// Via is the machine by whose API the cluster is changed. Empty: the first.
+	Via   string
+	Pools []*MachinePool
+	Vault *Vault
+	Trust *Trust
+	Site  Site
 	// TokenTTL is how long a machine's token lives without renewal, TokenMaxTTL how long it can be renewed.
 	// consul-template renews them all the time and asks for new ones before the end.
 	TokenTTL, TokenMaxTTL time.Duration
@@ -51,7 +53,7 @@ type Consul struct {
 
 // NewConsul declares the Consul cluster.
 func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulumi.ResourceOption) (*Consul, error) {
-	c := &Consul{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.ConsulPort)}
+	c := &Consul{site: args.Site, machines: args.Machines, Address: through(args.Machines, args.Via).url(names.ConsulPort)}
 	if err := ctx.RegisterComponentResource(ConsulType, name, c, opts...); err != nil {
 		return nil, fmt.Errorf("register Consul %s: %w", name, err)
 	}

@@ -17,8 +17,10 @@ const NomadType = typePrefix + "Nomad"
 
 // NomadArgs describes the Nomad cluster.
 type NomadArgs struct {
-	Machines  []Machine // with the role nomad-server
-	NodePools []string  // of the clients, besides Nomad's own
+	Machines []Machine // with the role nomad-server
+	// Via is the machine by whose API the cluster is changed. Empty: the first.
+	Via       string
+	NodePools []string // of the clients, besides Nomad's own
 	Region    string
 	Vault     *Vault
 	Consul    *Consul // issues the tokens with which Nomad's agents talk to it
@@ -49,7 +51,7 @@ type Nomad struct {
 
 // NewNomad declares the Nomad cluster.
 func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.ResourceOption) (*Nomad, error) {
-	n := &Nomad{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.NomadPort)}
+	n := &Nomad{site: args.Site, machines: args.Machines, Address: through(args.Machines, args.Via).url(names.NomadPort)}
 	if err := ctx.RegisterComponentResource(NomadType, name, n, opts...); err != nil {
 		return nil, fmt.Errorf("register Nomad %s: %w", name, err)
 	}

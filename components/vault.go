@@ -35,6 +35,8 @@ var auditDevices = []struct {
 // VaultArgs describes the Vault cluster.
 type VaultArgs struct {
 	Machines []Machine // with the role vault
+	// Via is the machine by whose API the cluster is changed. Empty: the first.
+	Via      string
 	Trust    *Trust
 	Site     Site
 	AutoSeal bool // a key management service unseals it
@@ -63,7 +65,7 @@ type Vault struct {
 
 // NewVault declares the Vault cluster on machines that boot with Vault.
 func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.ResourceOption) (*Vault, error) {
-	v := &Vault{site: args.Site, machines: args.Machines, Address: args.Machines[0].url(names.VaultPort)}
+	v := &Vault{site: args.Site, machines: args.Machines, Address: through(args.Machines, args.Via).url(names.VaultPort)}
 	if err := ctx.RegisterComponentResource(VaultType, name, v, opts...); err != nil {
 		return nil, fmt.Errorf("register Vault %s: %w", name, err)
 	}
@@ -97,7 +99,7 @@ func NewVault(ctx *pulumi.Context, name string, args *VaultArgs, opts ...pulumi.
 // bootstrap declares that a Vault cluster is initialised, and each machine unsealed. It returns what makes Vault usable.
 //
 // That does not wait for any machine that is replaced: what a new machine is granted must be in Vault before the machine comes.
-// So the first machine is unsealed by a resource that knows of no machine, and once more like the others.
+// So the machine by which Vault is changed is unsealed by a resource that knows of no machine, and once more like the others.
 func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) (pulumi.Resource, error) {
 	var pgpKeys pulumi.StringArrayInput // none rather than an empty list: existing stacks have no such input
 	if len(args.Keys.PGPKeys) > 0 {
@@ -117,7 +119,7 @@ func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) (pu
 	if args.AutoSeal {
 		v.Keys = initialised.RecoveryKeys
 	}
-	usable, err := v.unseal(ctx, name, args.Machines[0], nil, args.Trust)
+	usable, err := v.unseal(ctx, name, through(args.Machines, args.Via), nil, args.Trust)
 	if err != nil {
 		return nil, err
 	}

@@ -77,6 +77,24 @@ func TestDeployProduction(t *testing.T) {
 	}
 }
 
+// While the first server is away, an update goes by another one.
+func TestDeployViaAnotherServer(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	raw := stackConfig(t, "prod")
+	raw["hashistack:via"] = "server-2"
+	encoded, err := json.Marshal(raw)
+	require.NoError(t, err)
+	t.Setenv(pulumi.EnvConfig, string(encoded))
+	t.Chdir(t.TempDir())
+	recorder := &pulumitest.Recorder{Outputs: computed()}
+	recorder.Outputs["hcloud:index/primaryIp:PrimaryIp::server-2"] = resource.PropertyMap{"ipAddress": resource.NewStringProperty("203.0.113.2")}
+	recorder.Run(t, Deploy)
+	for product, address := range map[string]string{"vault": "https://203.0.113.2:8200", "consul": "https://203.0.113.2:8501", "nomad": "https://203.0.113.2:4646"} {
+		assert.Equal(t, address, recorder.One(t, "pulumi:providers:"+product, product).Input("address"))
+	}
+	assert.Equal(t, "server-2", recorder.One(t, "hashistack:index:VaultUnseal", "vault").Input("node.name"))
+}
+
 // Every number of hashistack:generations reaches what it numbers.
 func TestDeployGenerations(t *testing.T) {
 	t.Setenv("HCLOUD_TOKEN", "a token")

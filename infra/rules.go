@@ -93,6 +93,21 @@ func (c *Config) attachable(broken report) {
 	}
 }
 
+// viaServer keeps an update from a machine that has none of the APIs.
+func (c *Config) viaServer(broken report) {
+	var servers []string
+	for _, pool := range c.Pools {
+		if slices.ContainsFunc(machine.QuorumRoles(), pool.has) {
+			for number := range max(pool.Count, 0) {
+				servers = append(servers, fmt.Sprintf("%s-%d", pool.Name, number+1))
+			}
+		}
+	}
+	if c.Via != "" && len(servers) > 0 && !slices.Contains(servers, c.Via) {
+		broken("via", "must be one of %s, got %q", commas(servers), c.Via)
+	}
+}
+
 // readableKeys keeps a stack able to unseal its machines.
 func (c *Config) readableKeys(broken report) {
 	if c.Seal == nil && len(c.VaultKeys.PGPKeyFiles) > 0 {

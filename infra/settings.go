@@ -31,6 +31,7 @@ type Config struct {
 	VaultKeys     VaultKeys      `json:"vaultKeys"`
 	Lifetimes     Lifetimes      `json:"lifetimes"`
 	Patience      time.Duration  `json:"patience"`
+	Via           string         `json:"via"` // empty: each product's first server
 	Generations   Generations    `json:"generations"`
 }
 
@@ -137,6 +138,12 @@ func (c *Config) operation() table {
 			must:      lasting(time.Minute, 2*time.Hour, "5m", "a machine takes about a minute to boot"),
 			defaultTo: 10 * time.Minute,
 		},
+		setting[string]{
+			key: "via", field: &c.Via,
+			says: "The server through which an update changes what is in Vault, Consul and Nomad. Set it while the first one is away or sealed",
+			must: optional(matching(hostname, "the name of a machine", ": machines are called `<pool>-<number>`")), without: "the first server of each", example: "server-2",
+		},
+		rule{"`via` is a machine with one of the roles " + and(quoted(machine.QuorumRoles())) + ".", c.viaServer},
 		group{
 			key: "generations", of: c.Generations.settings(),
 			says: "The numbers of the credentials that nothing renews: they live until somebody raises their number",
