@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -115,6 +116,30 @@ func (s *Settings) Restore() error {
 		}
 	}
 	return nil
+}
+
+// watchers is how many inotify instances the root user of this host and of all machines may have: systemd has a handful on each
+// machine, and of Linux's 128 the fifteenth machine gets none.
+const watchers = 8192
+
+// WatchFiles makes room for the inotify instances of many machines.
+func (s *Settings) WatchFiles() error {
+	if err := s.atLeast("/proc/sys/fs/inotify/max_user_instances", watchers); err != nil {
+		return fmt.Errorf("make room for what the machines watch: %w", err)
+	}
+	return nil
+}
+
+// atLeast is Set for a number that may be higher.
+func (s *Settings) atLeast(path string, least int) error {
+	current, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if number, err := strconv.Atoi(strings.TrimSpace(string(current))); err != nil || number >= least {
+		return err
+	}
+	return s.Set(path, strconv.Itoa(least))
 }
 
 const bridgeSettings = "/proc/sys/net/bridge"

@@ -43,4 +43,13 @@ func TestSettingsAreGivenBack(t *testing.T) {
 	require.NoError(t, s.Restore(), "twice is no error")
 	assert.Equal(t, "5", value("changed"))
 	require.ErrorContains(t, s.Set(filepath.Join(dir, "nothing"), "1"), "nothing")
+
+	few, many := path("few", "128\n"), path("many", "65536\n")
+	require.NoError(t, s.atLeast(few, 8192))
+	require.NoError(t, s.atLeast(many, 8192))
+	assert.Equal(t, "8192", value("few"))
+	assert.Equal(t, "65536\n", value("many"), "a higher number stays")
+	require.NoError(t, s.Restore())
+	assert.Equal(t, "128", value("few"))
+	require.ErrorContains(t, s.atLeast(path("words", "none"), 1), "none")
 }

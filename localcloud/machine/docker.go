@@ -111,6 +111,9 @@ func NewDocker(ctx context.Context, opts Options) (*Docker, error) {
 	if err := host.Remembered().FilterBridges(ctx); err != nil {
 		return nil, err
 	}
+	if err := host.Remembered().WatchFiles(); err != nil {
+		return nil, err
+	}
 	// The firewall first, so that no machine is ever reachable without it.
 	if err := d.firewall.setUp(ctx, opts.PublicRange, mirror, opts.MetadataPort); err != nil {
 		return nil, err
