@@ -13,6 +13,9 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
+comma := ,
+space := $(subst ,, )
+
 .PHONY: help preflight up down env jobs security prove-security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
 
 help: ## Show the targets
@@ -74,8 +77,8 @@ tools: setup ## Build the pinned tools, or find them in the cache
 setup:
 	@tools/setup
 
-bench: preflight $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench
-	@$(stack) bench
+bench: preflight $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench (CLIENTS="2 20" for other sizes)
+	@$(stack) bench$(if $(CLIENTS), --clients $(subst $(space),$(comma),$(strip $(CLIENTS))))
 
 prove-resume: preflight $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
 	@$(stack) prove-resume $(MOMENTS)

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
+
+	"github.com/spf13/cobra"
 
 	"hashistack/e2e/bench"
 	"hashistack/e2e/jobs"
@@ -30,18 +33,87 @@ type phase struct {
 	Seconds bench.Seconds `json:"seconds"`
 }
 
-// runBench measures up, an up that changes nothing, and destroy, from an empty cloud to an empty cloud.
-func runBench(ctx context.Context, s *stack.Stack) error {
-	if err := s.Down(ctx); err != nil {
+func benchCommand() *cobra.Command {
+	var clients []int
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure up, no change and destroy",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := stack.Open()
+			if err != nil {
+				return err
+			}
+			return runBench(cmd.Context(), s, clients)
+		},
+	}
+	cmd.Flags().IntSliceVar(&clients, "clients", nil, "with how many clients, one stack after the other, in place of the configuration's")
+	return cmd
+}
+
+// runBench measures a stack of each size.
+func runBench(ctx context.Context, s *stack.Stack, sizes []int) error {
+	out := filepath.Join(s.Root, ".out", "bench")
+	if len(sizes) == 0 {
+		_, err := benchOne(ctx, s, out)
 		return err
 	}
-	out := filepath.Join(s.Root, ".out", "bench")
+	var table strings.Builder
+	fmt.Fprintf(&table, "\n%8s %9s %9s %10s %12s %8s\n", "clients", "up", "no change", "destroy", "API calls of up, a machine", "refused")
+	for _, clients := range sizes {
+		var machines int
+		if err := s.Configure(func(config map[string]any) error {
+			pool, err := stack.Pool(config, "client")
+			if err != nil {
+				return err
+			}
+			pool["count"] = clients
+			pools, _ := config["hashistack:pools"].([]any)
+			for _, pool := range pools {
+				count, _ := pool.(map[string]any)["count"].(int)
+				machines += count
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+		all, err := benchOne(ctx, s, filepath.Join(out, fmt.Sprintf("clients-%d", clients)))
+		if err != nil {
+			return fmt.Errorf("with %d clients: %w", clients, err)
+		}
+		calls, _ := all[0].calls()
+		refused := 0
+		for _, m := range all {
+			_, limited := m.calls()
+			refused += limited
+		}
+		fmt.Fprintf(&table, "%8d %7.0f s %7.0f s %8.0f s %12.1f %22d\n", clients, all[0].Seconds, all[1].Seconds, all[2].Seconds,
+			float64(calls)/float64(machines), refused)
+	}
+	fmt.Fprint(s.Out, table.String())
+	return nil
+}
+
+// calls are those of the cloud's API: all, and how many the rate limit refused.
+func (m measured) calls() (all, limited int) {
+	for _, c := range m.Calls {
+		all += c.Calls
+		limited += c.Limited
+	}
+	return all, limited
+}
+
+// benchOne measures up, an up that changes nothing, and destroy, from an empty cloud to an empty cloud.
+func benchOne(ctx context.Context, s *stack.Stack, out string) ([]measured, error) {
+	if err := s.Down(ctx); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // figures for everyone
-		return err
+		return nil, err
 	}
 	var prepared stack.Phases
 	if err := s.Prepare(ctx, &prepared); err != nil {
-		return err
+		return nil, err
 	}
 	var all []measured
 	for _, run := range []struct {
@@ -55,11 +127,11 @@ func runBench(ctx context.Context, s *stack.Stack) error {
 	} {
 		m, err := measure(ctx, s, run.name, run.args, run.then)
 		if err != nil {
-			return fmt.Errorf("benchmark %s: %w", run.name, err)
+			return nil, fmt.Errorf("benchmark %s: %w", run.name, err)
 		}
 		if len(m.Resources) > 0 {
 			if err := draw(filepath.Join(out, run.args[0]+".svg"), m); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		all = append(all, m)
@@ -71,14 +143,14 @@ func runBench(ctx context.Context, s *stack.Stack) error {
 	}{time.Now().UTC().Format(time.RFC3339), named(prepared), all}
 	content, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(out, "bench.json"), content, 0o644); err != nil { //nolint:gosec // figures for everyone
-		return err
+		return nil, err
 	}
 	printBench(s, all)
 	fmt.Fprintf(s.Out, "\nfigures and pictures: %s\n", out)
-	return s.Down(ctx)
+	return all, s.Down(ctx)
 }
 
 func measure(ctx context.Context, s *stack.Stack, name string, args []string, then func(context.Context, *stack.Phases) error) (measured, error) {
@@ -165,10 +237,7 @@ func printBench(s *stack.Stack, all []measured) {
 	p := func(format string, args ...any) { fmt.Fprintf(s.Out, format+"\n", args...) }
 	p("\n%-12s %9s %10s", "", "seconds", "API calls")
 	for _, m := range all {
-		calls := 0
-		for _, c := range m.Calls {
-			calls += c.Calls
-		}
+		calls, _ := m.calls()
 		p("%-12s %9.1f %10d", m.Name, m.Seconds, calls)
 		for _, phase := range m.Phases {
 			p("  %-10s %9.1f", phase.Name, phase.Seconds)

@@ -1,12 +1,7 @@
 package rotation
 
 import (
-	"fmt"
-	"os"
-	"path/filepath"
 	"time"
-
-	"go.yaml.in/yaml/v3"
 
 	"hashistack/e2e/stack"
 )
@@ -58,23 +53,8 @@ func (c settings) raise(names ...string) {
 
 // write makes a copy of the repository's configuration of the stack, with these settings, and has the stack use it.
 func (c settings) write(s *stack.Stack) error {
-	content, err := os.ReadFile(filepath.Join(s.Root, "Pulumi."+stack.Name+".yaml"))
-	if err != nil {
-		return err
-	}
-	var file map[string]any
-	if err := yaml.Unmarshal(content, &file); err != nil {
-		return fmt.Errorf("decode the stack's configuration: %w", err)
-	}
-	config, ok := file["config"].(map[string]any)
-	if !ok {
-		return fmt.Errorf("the stack's configuration has no config, but %v", file["config"])
-	}
-	config["hashistack:lifetimes"] = c.lifetimes
-	config["hashistack:generations"] = c.generations
-	if content, err = yaml.Marshal(file); err != nil {
-		return err
-	}
-	s.Config = s.Path("rotation.yaml")
-	return os.WriteFile(s.Config, content, 0o600)
+	return s.Configure(func(config map[string]any) error {
+		config["hashistack:lifetimes"], config["hashistack:generations"] = c.lifetimes, c.generations
+		return nil
+	})
 }

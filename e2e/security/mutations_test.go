@@ -11,7 +11,9 @@ import (
 
 func TestCompare(t *testing.T) {
 	all := []mutation{{what: "the door is open", red: "^task: enter"}}
-	row := func(what string, well bool) Row { return Row{Attempt: Attempt{From: "task", What: what}, Seen: "seen", Well: well} }
+	row := func(what string, well bool) Row {
+		return Row{Attempt: Attempt{From: "task", What: what}, Seen: "seen", Well: well}
+	}
 
 	var out bytes.Buffer
 	require.NoError(t, compare(&out, all, []Row{row("enter", false), row("leave", true)}))

@@ -14,6 +14,8 @@ type Calls struct {
 	Route  string `json:"route"`
 	Calls  int    `json:"calls"`
 	Errors int    `json:"errors"`
+	// Limited are the errors for which the project had made too many calls.
+	Limited int `json:"limited"`
 }
 
 // SetFault turns a fault of the local cloud on, as JSON; its README lists them.

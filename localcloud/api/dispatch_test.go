@@ -154,6 +154,7 @@ func TestRateLimitExceeded(t *testing.T) {
 	reset, err := strconv.ParseInt(a.header.Get("RateLimit-Reset"), 10, 64)
 	require.NoError(t, err)
 	assert.InDelta(t, time.Hour.Seconds(), time.Until(time.Unix(reset, 0)).Seconds(), 30)
+	assert.Equal(t, 1, c.api.Stats()[0].Limited)
 }
 
 func TestNoRateLimitByChoice(t *testing.T) {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"cmp"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,8 @@ type CallCount struct {
 	Calls int    `json:"calls"`
 	// Errors counts the calls that were answered with a status of 400 or more.
 	Errors int `json:"errors"`
+	// Limited counts the errors of the rate limit.
+	Limited int `json:"limited,omitempty"`
 }
 
 type stats struct {
@@ -39,6 +42,9 @@ func (s *stats) count(method, pattern string, status int) {
 	s.counts[key].Calls++
 	if status >= 400 {
 		s.counts[key].Errors++
+	}
+	if status == http.StatusTooManyRequests {
+		s.counts[key].Limited++
 	}
 }
 
