@@ -43,6 +43,7 @@ func TestSchema(t *testing.T) {
 	assert.ElementsMatch(t, []string{
 		"hashistack:index:VaultInit", "hashistack:index:VaultUnseal", "hashistack:index:ConsulBootstrap", "hashistack:index:NomadBootstrap",
 		"hashistack:index:GossipInstall", "hashistack:index:GossipUse", "hashistack:index:NomadIntroduction", "hashistack:index:ConsulToken",
+		"hashistack:index:StackIdentity",
 		"hashistack:index:Membership",
 	}, tokens)
 	tokens = nil
@@ -54,7 +55,7 @@ func TestSchema(t *testing.T) {
 			assert.Equal(t, slices.Contains(rig.Secrets, name), property.Secret, "%s.%s", token, name)
 		}
 	}
-	assert.ElementsMatch(t, []string{"hashistack:index:Cluster", "hashistack:index:Node"}, tokens)
+	assert.ElementsMatch(t, []string{"hashistack:index:Cluster", "hashistack:index:Node", "hashistack:index:Pool"}, tokens)
 }
 
 // assertSecrets asserts that every secret in the properties is marked as one, in objects too, and that nothing else is.
@@ -74,7 +75,8 @@ func TestCheckMarksSecrets(t *testing.T) {
 			subject := rig.New(t.Context(), t, resourceType, "r")
 			assertSecrets(t, "", subject.Checked(inputs))
 			// What is refused may be shown, and is no less secret.
-			resp, err := subject.Server.Check(p.CheckRequest{Urn: subject.URN, Inputs: rig.Properties(rig.With(inputs, "timeout", "soon"))})
+			wrong := rig.With(rig.With(inputs, "timeout", "soon"), "network", "everywhere") // each resource has one of them
+			resp, err := subject.Server.Check(p.CheckRequest{Urn: subject.URN, Inputs: rig.Properties(wrong)})
 			require.NoError(t, err)
 			require.NotEmpty(t, resp.Failures)
 			assertSecrets(t, "", resp.Inputs)
@@ -164,6 +166,7 @@ func TestDiff(t *testing.T) {
 		"the gossip key":      {"GossipUse", "key", rig.OtherGossipKey, p.Update},
 		"gossip of another":   {"GossipUse", "product", "nomad", p.UpdateReplace},
 		"install at another":  {"GossipInstall", "product", "nomad", p.UpdateReplace},
+		"another pool":        {"StackIdentity", "pools", map[string]any{"server": map[string]any{"subnet": "10.0.1.0/24"}}, p.Update},
 		"another machine":     {"Membership", "machineId", "4712", p.UpdateReplace},
 		"another name":        {"Membership", "machine", "server-2", p.UpdateReplace},
 		"more at once":        {"Membership", "atOnce", 2, p.Update},
@@ -264,6 +267,9 @@ func changes(path string, value property.Value) map[string]property.Value {
 // One more root to trust is an update in place of every resource: nothing has to be done once more.
 func TestAnotherRootReplacesNothing(t *testing.T) {
 	for resourceType, inputs := range rig.Good(t) {
+		if resourceType == "StackIdentity" {
+			continue // it talks to nobody
+		}
 		t.Run(resourceType, func(t *testing.T) {
 			subject := rig.New(t.Context(), t, resourceType, "r")
 			next := rig.NewAuthority(t).PEM

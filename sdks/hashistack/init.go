@@ -35,6 +35,8 @@ func (m *module) Construct(ctx *pulumi.Context, name, typ, urn string) (r pulumi
 		r = &NomadBootstrap{}
 	case "hashistack:index:NomadIntroduction":
 		r = &NomadIntroduction{}
+	case "hashistack:index:StackIdentity":
+		r = &StackIdentity{}
 	case "hashistack:index:VaultInit":
 		r = &VaultInit{}
 	case "hashistack:index:VaultUnseal":

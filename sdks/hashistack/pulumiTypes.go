@@ -300,13 +300,135 @@ func (o NodeArrayOutput) Index(i pulumi.IntInput) NodeOutput {
 	}).(NodeOutput)
 }
 
+// A pool of machines.
+type Pool struct {
+	// Those of the machines' roles that elect a leader. None: the pool may change as it likes, but for its subnet.
+	Roles []string `pulumi:"roles"`
+	// Private addresses of the machines, if they elect a leader, in the order of their numbers.
+	Servers []string `pulumi:"servers"`
+	// The pool's part of the private network, for example `10.0.1.0/24`.
+	Subnet string `pulumi:"subnet"`
+}
+
+// PoolInput is an input type that accepts PoolArgs and PoolOutput values.
+// You can construct a concrete instance of `PoolInput` via:
+//
+//	PoolArgs{...}
+type PoolInput interface {
+	pulumi.Input
+
+	ToPoolOutput() PoolOutput
+	ToPoolOutputWithContext(context.Context) PoolOutput
+}
+
+// A pool of machines.
+type PoolArgs struct {
+	// Those of the machines' roles that elect a leader. None: the pool may change as it likes, but for its subnet.
+	Roles pulumi.StringArrayInput `pulumi:"roles"`
+	// Private addresses of the machines, if they elect a leader, in the order of their numbers.
+	Servers pulumi.StringArrayInput `pulumi:"servers"`
+	// The pool's part of the private network, for example `10.0.1.0/24`.
+	Subnet pulumi.StringInput `pulumi:"subnet"`
+}
+
+func (PoolArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*Pool)(nil)).Elem()
+}
+
+func (i PoolArgs) ToPoolOutput() PoolOutput {
+	return i.ToPoolOutputWithContext(context.Background())
+}
+
+func (i PoolArgs) ToPoolOutputWithContext(ctx context.Context) PoolOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(PoolOutput)
+}
+
+// PoolMapInput is an input type that accepts PoolMap and PoolMapOutput values.
+// You can construct a concrete instance of `PoolMapInput` via:
+//
+//	PoolMap{ "key": PoolArgs{...} }
+type PoolMapInput interface {
+	pulumi.Input
+
+	ToPoolMapOutput() PoolMapOutput
+	ToPoolMapOutputWithContext(context.Context) PoolMapOutput
+}
+
+type PoolMap map[string]PoolInput
+
+func (PoolMap) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]Pool)(nil)).Elem()
+}
+
+func (i PoolMap) ToPoolMapOutput() PoolMapOutput {
+	return i.ToPoolMapOutputWithContext(context.Background())
+}
+
+func (i PoolMap) ToPoolMapOutputWithContext(ctx context.Context) PoolMapOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(PoolMapOutput)
+}
+
+// A pool of machines.
+type PoolOutput struct{ *pulumi.OutputState }
+
+func (PoolOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*Pool)(nil)).Elem()
+}
+
+func (o PoolOutput) ToPoolOutput() PoolOutput {
+	return o
+}
+
+func (o PoolOutput) ToPoolOutputWithContext(ctx context.Context) PoolOutput {
+	return o
+}
+
+// Those of the machines' roles that elect a leader. None: the pool may change as it likes, but for its subnet.
+func (o PoolOutput) Roles() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v Pool) []string { return v.Roles }).(pulumi.StringArrayOutput)
+}
+
+// Private addresses of the machines, if they elect a leader, in the order of their numbers.
+func (o PoolOutput) Servers() pulumi.StringArrayOutput {
+	return o.ApplyT(func(v Pool) []string { return v.Servers }).(pulumi.StringArrayOutput)
+}
+
+// The pool's part of the private network, for example `10.0.1.0/24`.
+func (o PoolOutput) Subnet() pulumi.StringOutput {
+	return o.ApplyT(func(v Pool) string { return v.Subnet }).(pulumi.StringOutput)
+}
+
+type PoolMapOutput struct{ *pulumi.OutputState }
+
+func (PoolMapOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*map[string]Pool)(nil)).Elem()
+}
+
+func (o PoolMapOutput) ToPoolMapOutput() PoolMapOutput {
+	return o
+}
+
+func (o PoolMapOutput) ToPoolMapOutputWithContext(ctx context.Context) PoolMapOutput {
+	return o
+}
+
+func (o PoolMapOutput) MapIndex(k pulumi.StringInput) PoolOutput {
+	return pulumi.All(o, k).ApplyT(func(vs []interface{}) Pool {
+		return vs[0].(map[string]Pool)[vs[1].(string)]
+	}).(PoolOutput)
+}
+
 func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterInput)(nil)).Elem(), ClusterArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*ClusterPtrInput)(nil)).Elem(), ClusterArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*NodeInput)(nil)).Elem(), NodeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*NodeArrayInput)(nil)).Elem(), NodeArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*PoolInput)(nil)).Elem(), PoolArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*PoolMapInput)(nil)).Elem(), PoolMap{})
 	pulumi.RegisterOutputType(ClusterOutput{})
 	pulumi.RegisterOutputType(ClusterPtrOutput{})
 	pulumi.RegisterOutputType(NodeOutput{})
 	pulumi.RegisterOutputType(NodeArrayOutput{})
+	pulumi.RegisterOutputType(PoolOutput{})
+	pulumi.RegisterOutputType(PoolMapOutput{})
 }

@@ -68,6 +68,14 @@ func Good(t *testing.T) map[string]map[string]any {
 			"machine": "client-1", "machineId": "4711", "nodePool": "batch", "mount": "platform", "secret": "introductions/client-1",
 			"nomad": ClusterWith(ca, Secret, three...), "vault": ClusterWith(ca, "hvs.root", three...),
 		},
+		"StackIdentity": {
+			"location": "fsn1", "region": "global", "network": "10.0.0.0/16", "pools": map[string]any{
+				"server": map[string]any{
+					"subnet": "10.0.1.0/24", "roles": []any{"vault", "nomad-server"}, "servers": []any{"10.0.1.10", "10.0.1.11", "10.0.1.12"},
+				},
+				"client": map[string]any{"subnet": "10.0.2.0/24"},
+			},
+		},
 		"Membership": {
 			"machine": "server-1", "machineId": "4711", "lane": "servers", "region": "global",
 			"vault": ClusterWith(ca, "hvs.root", three...), "unsealKeys": []any{"a2V5"},
@@ -85,6 +93,7 @@ var Outputs = map[string][]string{
 	"GossipInstall":     {"product", "cluster", "key", "timeout"},
 	"GossipUse":         {"product", "cluster", "key", "timeout", "sole"},
 	"ConsulToken":       {"cluster", "description", "policies", "secretId", "timeout", "accessorId", "token"},
+	"StackIdentity":     {"location", "region", "network", "pools"},
 	"NomadIntroduction": {"machine", "machineId", "nodePool", "nomad", "vault", "mount", "secret", "timeout"},
 	"Membership": {
 		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "nodeId",
