@@ -46,6 +46,8 @@ type platform struct {
 	labels map[string]string
 	// own is our own provider.
 	own *hashistack.Provider
+	// identity is what the stack is. All that could be replaced depends on it: so it has been found unchanged before.
+	identity *hashistack.StackIdentity
 
 	trust   *components.Trust
 	network *components.Network
@@ -64,6 +66,8 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 	for _, step := range []func() error{
 		// Our own provider runs for the whole update: it also makes machines leave their clusters before they are deleted.
 		p.provider,
+		// Before anything is touched: this is the stack that was there.
+		p.sameStack,
 		// Every machine has the root certificate from its first second, so this comes before machines.
 		p.rootOfTrust,
 		p.privateNetwork,
@@ -113,18 +117,37 @@ func (p *platform) provider() error {
 	return nil
 }
 
+// sameStack declares what the stack is, and which of that does not change.
+func (p *platform) sameStack() (err error) {
+	p.identity, err = hashistack.NewStackIdentity(p.ctx, namespace, &hashistack.StackIdentityArgs{
+		Location: pulumi.String(p.cfg.Location),
+		Region:   pulumi.String(p.cfg.Region),
+		Network:  pulumi.String(p.cfg.Network.String()),
+		Pools:    p.cfg.identities(),
+	}, pulumi.Provider(p.own))
+	if err != nil {
+		return fmt.Errorf("declare what the stack is: %w", err)
+	}
+	return nil
+}
+
+// checked is the option of what is declared only in the stack that was there. What is declared in it waits with it.
+func (p *platform) checked() pulumi.ResourceOption {
+	return pulumi.DependsOn([]pulumi.Resource{p.identity})
+}
+
 func (p *platform) rootOfTrust() (err error) {
 	p.trust, err = components.NewTrust(p.ctx, namespace, &components.TrustArgs{
 		File: filepath.Join(".ca", p.ctx.Stack()+".pem"),
 		Root: p.cfg.Generations.Root, MachineRoot: p.cfg.Generations.MachineRoot,
-	})
+	}, p.checked())
 	return err
 }
 
 func (p *platform) privateNetwork() (err error) {
 	p.network, err = components.NewNetwork(p.ctx, namespace, components.NetworkArgs{
 		Location: p.cfg.Location, Range: p.cfg.Network, Subnets: p.cfg.subnets(), Labels: p.labels,
-	})
+	}, p.checked())
 	return err
 }
 
@@ -146,7 +169,7 @@ func (p *platform) machinePools() error {
 			Network:    p.network,
 			Trust:      p.trust,
 			Cluster:    p.cfg.cluster(),
-		})
+		}, p.checked())
 		if err != nil {
 			return err
 		}
@@ -292,6 +315,28 @@ func (c *Config) subnets() map[string]netip.Prefix {
 		subnets[pool.Name] = pool.Subnet
 	}
 	return subnets
+}
+
+// identities are the pools as far as a stack is what they are.
+func (c *Config) identities() hashistack.PoolMap {
+	pools := hashistack.PoolMap{}
+	for _, pool := range c.Pools {
+		identity := hashistack.PoolArgs{Subnet: pulumi.String(pool.Subnet.String())}
+		if machine.HoldQuorum(pool.Roles) {
+			var roles, servers pulumi.StringArray
+			for _, role := range machine.QuorumRoles() {
+				if pool.has(role) {
+					roles = append(roles, pulumi.String(role))
+				}
+			}
+			for _, peer := range pool.peers() {
+				servers = append(servers, pulumi.String(peer.Address.String()))
+			}
+			identity.Roles, identity.Servers = roles, servers
+		}
+		pools[pool.Name] = identity
+	}
+	return pools
 }
 
 // nodePools are the Nomad node pools to create. Nomad always has the pool "default".
