@@ -34,7 +34,10 @@ type MachinePoolArgs struct {
 	Cluster machine.Cluster // what all machines of the stack have in common; its CA is filled in from Trust
 }
 
-// MachinePool is a pool's placement group, firewall, public addresses and machines.
+// spread is how many servers Hetzner spreads in a placement group (https://docs.hetzner.com/cloud/placement-groups/overview).
+const spread = 10
+
+// MachinePool is a pool's placement groups, firewall, public addresses and machines.
 //
 // Public addresses are resources of their own and private ones are fixed, so that a machine can be replaced without
 // any certificate, peer list or provider noticing. All machines are created at once: what they need of each other they
@@ -47,7 +50,7 @@ type MachinePool struct {
 	Machines []PoolMachine
 
 	args     *MachinePoolArgs
-	group    *hcloud.PlacementGroup
+	groups   []*hcloud.PlacementGroup // of ten machines each, by their numbers
 	firewall *hcloud.Firewall
 }
 
@@ -80,21 +83,16 @@ func With(pools []*MachinePool, role machine.Role) []Machine {
 // NewMachinePool declares a pool with the addresses and logins of its machines.
 func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.ResourceOption) (*MachinePool, error) {
 	p := &MachinePool{Name: args.Name, Roles: args.Roles, args: args}
-	var err error
 	if err := ctx.RegisterComponentResource(MachinePoolType, args.Name, p, opts...); err != nil {
 		return nil, fmt.Errorf("register pool %s: %w", args.Name, err)
 	}
-	// Spread: no two machines of the pool on the same host, so that one broken host costs a quorum one voter.
-	p.group, err = hcloud.NewPlacementGroup(ctx, args.Name, &hcloud.PlacementGroupArgs{
-		Name:   pulumi.String(args.Name),
-		Type:   pulumi.String("spread"),
-		Labels: pulumi.ToStringMap(args.Labels),
-	}, pulumi.Parent(p), pulumi.DeleteBeforeReplace(true))
-	if err != nil {
-		return nil, fmt.Errorf("create placement group of pool %s: %w", args.Name, err)
+	for len(p.groups)*spread < len(args.Machines) {
+		if err := p.newGroup(ctx); err != nil {
+			return nil, err
+		}
 	}
-	p.firewall, err = newFirewall(ctx, args, p)
-	if err != nil {
+	var err error
+	if p.firewall, err = newFirewall(ctx, args, p); err != nil {
 		return nil, fmt.Errorf("create firewall of pool %s: %w", args.Name, err)
 	}
 	addresses := pulumi.StringMap{}
@@ -107,6 +105,22 @@ func NewMachinePool(ctx *pulumi.Context, args *MachinePoolArgs, opts ...pulumi.R
 		addresses[m.Name] = m.Public
 	}
 	return p, ctx.RegisterResourceOutputs(p, pulumi.Map{"addresses": addresses})
+}
+
+// newGroup declares the placement group of the next ten machines. Spread: no two of them on the same host, so that one broken host
+// costs a quorum one voter. A server has to be off to change its group, so a machine's number alone says which is its own.
+func (p *MachinePool) newGroup(ctx *pulumi.Context) error {
+	name := numbered(p.Name, len(p.groups)+1)
+	group, err := hcloud.NewPlacementGroup(ctx, name, &hcloud.PlacementGroupArgs{
+		Name:   pulumi.String(name),
+		Type:   pulumi.String("spread"),
+		Labels: pulumi.ToStringMap(p.args.Labels),
+	}, pulumi.Parent(p), pulumi.DeleteBeforeReplace(true))
+	if err != nil {
+		return fmt.Errorf("create placement group %s: %w", name, err)
+	}
+	p.groups = append(p.groups, group)
+	return nil
 }
 
 // newMachine declares what stays when the machine is replaced.
@@ -132,7 +146,7 @@ func (p *MachinePool) newMachine(ctx *pulumi.Context, peer machine.Peer) (PoolMa
 // Boot declares the machines, behind the gate.
 func (p *MachinePool) Boot(ctx *pulumi.Context, gate *Gate) error {
 	for i, m := range p.Machines {
-		server, err := p.boot(ctx, m, gate)
+		server, err := p.boot(ctx, m, p.groups[i/spread], gate)
 		if err != nil {
 			return err
 		}
@@ -141,7 +155,7 @@ func (p *MachinePool) Boot(ctx *pulumi.Context, gate *Gate) error {
 	return nil
 }
 
-func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, gate *Gate) (*hcloud.Server, error) {
+func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, group *hcloud.PlacementGroup, gate *Gate) (*hcloud.Server, error) {
 	userData, err := p.userData(ctx, m, gate)
 	if err != nil {
 		return nil, err
@@ -152,7 +166,7 @@ func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, gate *Gate) (*hcl
 		ServerType:       pulumi.String(args.ServerType),
 		Image:            pulumi.String(args.Image),
 		Location:         pulumi.String(args.Location),
-		PlacementGroupId: numeric(p.group.ID()),
+		PlacementGroupId: numeric(group.ID()),
 		FirewallIds:      pulumi.IntArray{numeric(p.firewall.ID())},
 		PublicNets: hcloud.ServerPublicNetArray{hcloud.ServerPublicNetArgs{
 			Ipv4:        numeric(m.address.ID()),

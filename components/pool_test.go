@@ -1,6 +1,8 @@
 package components
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -38,6 +40,44 @@ func TestMachinePool(t *testing.T) {
 			})
 			assert.Contains(t, p.dependencies(server), "hcloud:index/networkSubnet:NetworkSubnet "+pool)
 		}
+	}
+}
+
+// Hetzner spreads ten servers of a group. A machine stays in the group that it is in, whatever becomes of the others.
+func TestPlacementGroups(t *testing.T) {
+	for machines, groups := range map[int][]string{
+		1: {"client"}, 10: {"client"}, 11: {"client", "client-2"}, 20: {"client", "client-2"}, 21: {"client", "client-2", "client-3"},
+	} {
+		t.Run(fmt.Sprintf("%d machines", machines), func(t *testing.T) {
+			p := emptyPlatform(t)
+			p.Outputs["hcloud:index/primaryIp:PrimaryIp"] = resource.PropertyMap{"ipAddress": text("203.0.113.4")}
+			p.Run(t, func(ctx *pulumi.Context) error {
+				if err := p.declareGround(ctx); err != nil {
+					return err
+				}
+				args := p.pool("client", nil, clientRoles)
+				for i := range machines {
+					args.Machines = append(args.Machines, machine.Peer{
+						Name: fmt.Sprintf("client-%d", i+1), Address: netip.AddrFrom4([4]byte{10, 0, 2, byte(10 + i)}),
+					})
+				}
+				pool, err := NewMachinePool(ctx, args)
+				if err != nil {
+					return err
+				}
+				p.pools = []*MachinePool{pool}
+				return p.boot(ctx)
+			})
+			assert.Len(t, p.All("hcloud:index/placementGroup:PlacementGroup"), len(groups))
+			for i, name := range groups {
+				group := p.One(t, "hcloud:index/placementGroup:PlacementGroup", name)
+				id := number(t, group)
+				assertInputs(t, group, want{"name": name, "type": "spread", "labels.stack": "test"})
+				for nth := 10*i + 1; nth <= min(10*i+10, machines); nth++ {
+					assertInputs(t, p.One(t, serverType, fmt.Sprintf("client-%d", nth)), want{"placementGroupId": id})
+				}
+			}
+		})
 	}
 }
 

@@ -121,7 +121,7 @@ var machinesOf = []value{
 	{"pools", clients(`"name": "client\n"`), `got "client\n"`},
 	{"pools", clients(`"count": true`), `pools[1].count: must be a whole number, got true`},
 	{"pools", clients(`"count": 1e99`), `pools[1].count: must be a whole number, got 1e+99`},
-	{"pools", clients(`"count": 11`), `pools[1].count: must be between 1 and 10, got 11`},
+	{"pools", clients(`"count": 101`), `pools[1].count: must be between 1 and 100, got 101: Hetzner attaches no more to a network`},
 	{"pools", clients(`"type": "ccx13"`), ""},
 	{"pools", clients(`"type": "CPX42"`), `pools[1].type: must be a Hetzner server type, got "CPX42": server types are written in lower-case`},
 	{"pools", clients(`"type": "cpx42 "`), `got "cpx42 "`},
@@ -334,15 +334,38 @@ func TestMachinesOfANetwork(t *testing.T) {
 		pools = append(pools, fmt.Sprintf(`{"name": "c%dx", "count": %d, "type": "cpx32", "subnet": "10.0.%d.0/24", "roles": ["nomad-client"]}`, len(pools), count, len(pools)))
 		raw["hashistack:pools"] = "[" + strings.Join(pools, ",") + "]"
 	}
-	for range 9 {
-		add(10)
-	}
-	add(5)
+	add(70)
+	add(25)
 	_, err := LoadConfig(raw)
 	require.NoError(t, err)
 	add(1)
 	_, err = LoadConfig(raw)
 	require.ErrorContains(t, err, "hashistack:pools: have 101 machines together, and Hetzner attaches at most 100 to a network")
+}
+
+// The last machine has the last address but that for broadcasts.
+func TestMachinesFitInTheirSubnet(t *testing.T) {
+	t.Setenv("HCLOUD_TOKEN", "a token")
+	for _, test := range []struct {
+		subnet string
+		fits   int
+	}{{"10.0.2.0/27", 21}, {"10.0.2.0/26", 53}, {"10.0.2.0/25", 97}, {"10.0.2.0/24", 97}} {
+		raw := stackConfig(t, "prod")
+		clientsOf := func(count int) string {
+			return clients(fmt.Sprintf(`"name": "client", "count": %d, "subnet": %q`, count, test.subnet))
+		}
+		raw["hashistack:pools"] = clientsOf(test.fits)
+		cfg, err := LoadConfig(raw)
+		require.NoError(t, err, test.subnet)
+		last := cfg.Pools[1].peers()[test.fits-1].Address
+		assert.True(t, cfg.Pools[1].Subnet.Contains(last.Next()), "%s is not the last address of %s", last, test.subnet)
+		if test.fits == 97 {
+			continue // with three servers these are all that a network has
+		}
+		raw["hashistack:pools"] = clientsOf(test.fits + 1)
+		_, err = LoadConfig(raw)
+		require.ErrorContains(t, err, fmt.Sprintf("hashistack:pools[1].count: %d machines do not fit in subnet %s, which has room for %d: ", test.fits+1, test.subnet, test.fits))
+	}
 }
 
 func TestStackName(t *testing.T) {

@@ -43,7 +43,7 @@ func (c *Config) subnetsInside(broken report) {
 }
 
 // quorums is checked before the pools' own limits: for a pool with a quorum, "1, 3 or 5" is a better answer to a count of
-// 12 than "use several pools".
+// 120 than "at most 100".
 func (c *Config) quorums(broken report) {
 	owners := map[machine.Role]string{}
 	for i, pool := range c.Pools {
@@ -85,6 +85,9 @@ const mostMachines = 100
 func (c *Config) attachable(broken report) {
 	machines := 0
 	for _, pool := range c.Pools {
+		if pool.Count > mostMachines {
+			return // that pool's own limit says it
+		}
 		machines += max(pool.Count, 0)
 	}
 	if machines > mostMachines {
@@ -105,6 +108,21 @@ func (c *Config) viaServer(broken report) {
 	}
 	if c.Via != "" && len(servers) > 0 && !slices.Contains(servers, c.Via) {
 		broken("via", "must be one of %s, got %q", commas(servers), c.Via)
+	}
+}
+
+// machinesFit is about larger pools: the smallest subnet holds twenty-one machines.
+func (c *Config) machinesFit(broken report) {
+	for i, pool := range c.Pools {
+		if roomForPool.test(pool.Subnet) != nil {
+			continue
+		}
+		// The last address of a subnet is for broadcasts.
+		room := 1<<min(pool.Subnet.Addr().BitLen()-pool.Subnet.Bits(), 16) - firstHost - 1
+		if pool.Count <= mostMachines && pool.Count > room {
+			broken(fmt.Sprintf("pools[%d].count", i), "%d machines do not fit in subnet %s, which has room for %d: choose a larger subnet for a new pool, "+
+				"or use several pools", pool.Count, pool.Subnet, room)
+		}
 	}
 }
 

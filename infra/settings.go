@@ -89,6 +89,7 @@ func (c *Config) machines() table {
 			missing: "a stack needs at least machines with the roles " + and(machine.QuorumRoles()),
 			of:      (*Pool).settings,
 		},
+		rule{"The machines of a pool fit in its `subnet`.", c.machinesFit},
 		rule{"No pool's `name` begins with that of another: Consul's rules match names by prefix.", c.poolNames},
 		rule{fmt.Sprintf("All pools together have at most %d machines: Hetzner attaches no more to a network.", mostMachines), c.attachable},
 		setting[string]{
@@ -178,8 +179,7 @@ func (p *Pool) settings() table {
 		setting[int]{
 			key: "count", field: &p.Count,
 			says: "How many machines the pool has",
-			// Hetzner spreads at most ten servers of a placement group.
-			must: oneTo(10, "use several pools for more"), example: 3,
+			must: oneTo(mostMachines, "Hetzner attaches no more to a network; use fewer, larger machines, or a second stack"), example: 3,
 		},
 		setting[string]{
 			key: "type", field: &p.Type,
