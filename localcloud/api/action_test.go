@@ -79,6 +79,14 @@ func TestStatusWhileActionsRun(t *testing.T) {
 			require.NoError(t, err)
 			return r.Action
 		}, hcloud.ServerStatusRebuilding, hcloud.ServerStatusRunning},
+		{"change_server_type", func() *hcloud.Action {
+			off, _, err := c.Server.Poweroff(c.ctx, s)
+			require.NoError(t, err)
+			c.wait(off)
+			a, _, err := c.Server.ChangeType(c.ctx, s, hcloud.ServerChangeTypeOpts{ServerType: &hcloud.ServerType{Name: "cx33"}})
+			require.NoError(t, err)
+			return a
+		}, hcloud.ServerStatusMigrating, hcloud.ServerStatusRunning},
 		{"shutdown_server", func() *hcloud.Action { a, _, err := c.Server.Shutdown(c.ctx, s); require.NoError(t, err); return a }, hcloud.ServerStatusRunning, hcloud.ServerStatusOff},
 	}
 	for _, tt := range tests {

@@ -165,7 +165,7 @@ var missing = map[string]string{
 }
 
 var missingServerActions = []string{
-	"attach_iso", "change_alias_ips", "change_dns_ptr", "change_type", "create_image", "detach_iso", "disable_backup",
+	"attach_iso", "change_alias_ips", "change_dns_ptr", "create_image", "detach_iso", "disable_backup",
 	"disable_rescue", "enable_backup", "enable_rescue", "request_console", "reset_password",
 }
 

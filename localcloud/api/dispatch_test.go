@@ -119,7 +119,7 @@ func TestMissingPartsSaySo(t *testing.T) {
 	for _, call := range []string{
 		"GET /v1/volumes", "POST /v1/volumes", "GET /v1/load_balancers", "POST /v1/load_balancers/7/actions/add_target", "GET /v1/floating_ips",
 		"GET /v1/certificates", "GET /v1/pricing", "GET /v1/isos", "GET /v1/zones", "GET /v1/servers/1/metrics", "POST /v1/servers/1/actions/change_alias_ips",
-		"POST /v1/servers/1/actions/change_type", "POST /v1/servers/1/actions/enable_rescue", "POST /v1/primary_ips/1/actions/change_dns_ptr",
+		"POST /v1/servers/1/actions/change_alias_ips", "POST /v1/servers/1/actions/enable_rescue", "POST /v1/primary_ips/1/actions/change_dns_ptr",
 	} {
 		t.Run(call, func(t *testing.T) {
 			method, path, _ := strings.Cut(call, " ")

@@ -101,6 +101,20 @@ func TestRealPlugin(t *testing.T) {
 		p.requireNoDiff(fw, firewallInputs)
 	})
 
+	// This is why the program replaces machines of another type one after the other (components/pool.go): left to itself, the
+	// plugin powers each server off and rescales it, all of them at once.
+	t.Run("server type in place", func(t *testing.T) {
+		serverInputs["serverType"] = "cx33"
+		diff := p.diff(server, serverInputs)
+		require.Empty(t, diff.Replaces)
+		require.Contains(t, diff.DetailedDiff, "serverType")
+		p.update(server, serverInputs)
+		m, _ := c.runtime.machine(int64(server.number(t)))
+		assert.Equal(t, 8192, m.MemoryMiB)
+		assert.Equal(t, hcloud.ServerStatusRunning, c.getServer(int64(server.number(t))).Status)
+		p.requireNoDiff(server, serverInputs)
+	})
+
 	t.Run("replacement", func(t *testing.T) {
 		serverInputs["userData"] = "#cloud-config\n# changed\n"
 		diff := p.diff(server, serverInputs)

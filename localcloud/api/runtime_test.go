@@ -145,6 +145,16 @@ func (r *fakeRuntime) Rebuild(_ context.Context, spec machine.Spec) error {
 	})
 }
 
+func (r *fakeRuntime) Resize(_ context.Context, spec machine.Spec) error {
+	return r.on("Resize", spec.ID, func(m *fakeMachine) error {
+		if m.state == machine.Running {
+			return errors.New("machine runs")
+		}
+		m.Cores, m.MemoryMiB = spec.Cores, spec.MemoryMiB
+		return nil
+	})
+}
+
 func (r *fakeRuntime) Attach(_ context.Context, id int64, to machine.Attachment) error {
 	return r.on("Attach", id, func(m *fakeMachine) error {
 		if _, found := r.networks[to.Network]; !found {

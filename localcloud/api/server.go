@@ -20,8 +20,10 @@ import (
 type server struct {
 	store.Meta
 	// Power is the state the machine was last seen in: running, off or unknown.
-	Power          string       `json:"power"`
-	Type           int64        `json:"type"`
+	Power string `json:"power"`
+	Type  int64  `json:"type"`
+	// Disk is how large the disk is, in GB, if it is not as large as the type's: the type was changed and the disk was not.
+	Disk           int          `json:"disk,omitempty"`
 	Image          int64        `json:"image"`
 	Location       int64        `json:"location"`
 	UserData       string       `json:"user_data,omitempty"`
@@ -55,6 +57,13 @@ func (s *server) detach(network int64) {
 	s.Networks = slices.DeleteFunc(s.Networks, func(p attachment) bool { return p.Network == network })
 }
 
+func (s *server) disk(kind schema.ServerType) int {
+	if s.Disk > 0 {
+		return s.Disk
+	}
+	return kind.Disk
+}
+
 // wireServer is schema.Server with null where a server has no public address.
 type wireServer struct {
 	schema.Server
@@ -74,7 +83,7 @@ func (a *API) wireServer(s *server) wireServer {
 	location, _ := locations.table.Get(s.Location)
 	w := wireServer{Server: schema.Server{
 		ID: s.ID, Name: s.Name, Status: a.status(s), Created: s.Created, PrivateNet: []schema.ServerPrivateNet{},
-		ServerType: kind.item, Image: &image.item, Location: location.item, PrimaryDiskSize: kind.item.Disk,
+		ServerType: kind.item, Image: &image.item, Location: location.item, PrimaryDiskSize: s.disk(kind.item),
 		Locked: a.busy(onServer(s.ID)) != nil, Labels: wireLabels(&s.Meta), Volumes: []int64{}, LoadBalancers: []int64{},
 		Protection: schema.ServerProtection{Delete: s.ProtectDelete, Rebuild: s.ProtectRebuild},
 	}}

@@ -23,6 +23,7 @@ func (a *API) serverWorks() {
 	a.works["reboot_server"] = work{do: onMachine(a.Runtime.Reboot)}
 	a.works["reset_server"] = work{do: onMachine(a.Runtime.Reset)}
 	a.works["rebuild_server"] = work{do: a.rebuildMachine, status: string(hcloud.ServerStatusRebuilding)}
+	a.works["change_server_type"] = work{do: a.resizeMachine, status: string(hcloud.ServerStatusMigrating)}
 	a.works["change_server_protection"] = work{done: func(*action) {}}
 	a.works["add_to_placement_group"] = work{done: func(*action) {}}
 	a.works["remove_from_placement_group"] = work{done: func(*action) {}}
@@ -83,6 +84,21 @@ func (a *API) rebuildMachine(ctx context.Context, act action) error {
 	return a.Runtime.Rebuild(ctx, spec)
 }
 
+// resizeMachine makes the machine as large as its server's type says, and starts it, as Hetzner does.
+func (a *API) resizeMachine(ctx context.Context, act action) error {
+	spec, err := a.specOf(act.Target.ID)
+	if err != nil {
+		return err
+	}
+	// A machine that runs already was resized by an attempt that a restart interrupted.
+	if state, err := a.Runtime.State(ctx, spec.ID); err != nil || state == machine.Off {
+		if err := a.Runtime.Resize(ctx, spec); err != nil {
+			return err
+		}
+	}
+	return a.Runtime.PowerOn(ctx, spec.ID)
+}
+
 func (a *API) serverActionRoutes() {
 	for path, command := range map[string]string{
 		"poweron": "start_server", "poweroff": "stop_server", "shutdown": "shutdown_server", "reboot": "reboot_server",
@@ -91,6 +107,7 @@ func (a *API) serverActionRoutes() {
 		serverAction(a, path, command, func(*server, struct{}) error { return nil })
 	}
 	serverAction(a, "change_protection", "change_server_protection", changeServerProtection)
+	serverAction(a, "change_type", "change_server_type", a.changeType)
 	serverAction(a, "add_to_placement_group", "", a.addToPlacementGroup)
 	serverAction(a, "remove_from_placement_group", "", a.removeFromPlacementGroup)
 	a.route("POST /servers/{id}/actions/rebuild", a.rebuildServer)
@@ -130,6 +147,31 @@ func changeServerProtection(s *server, req schema.ServerActionChangeProtectionRe
 		return invalid("rebuild", "delete and rebuild protection must have the same value")
 	}
 	s.ProtectDelete, s.ProtectRebuild = remove, rebuild
+	return nil
+}
+
+// changeType gives a server that is off another type. Its disk can grow with it, and never shrinks: it holds data.
+func (a *API) changeType(s *server, req schema.ServerActionChangeTypeRequest) error {
+	kind, err := pick(serverTypes, "server_type", req.ServerType)
+	if err != nil {
+		return err
+	}
+	was, _ := serverTypes.table.Get(s.Type)
+	disk := s.disk(was.item)
+	switch {
+	case kind.ID == s.Type:
+		return errorf(hcloud.ErrorCodeInvalidServerType, "server with ID '%d' has the server type '%s' already", s.ID, kind.Name)
+	case kind.Disk < disk:
+		return errorf(hcloud.ErrorCodeInvalidServerType, "server type '%s' has a disk of %d GB, and that of server with ID '%d' has %d GB: disks do not shrink",
+			kind.Name, kind.Disk, s.ID, disk)
+	}
+	if err := a.mustBeOff(s); err != nil {
+		return err
+	}
+	s.Type, s.Disk = kind.ID, disk
+	if req.UpgradeDisk {
+		s.Disk = kind.Disk
+	}
 	return nil
 }
 

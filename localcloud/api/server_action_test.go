@@ -47,6 +47,49 @@ func TestRebuildGivesAFreshDisk(t *testing.T) {
 	requireCode(t, err, hcloud.ErrorCodeInvalidInput, "32768")
 }
 
+// A server gets another type while it is off, and is started. Its disk grows with it only if that is asked for, and never shrinks.
+func TestChangeOfType(t *testing.T) {
+	c := startCloud(t)
+	s := c.server("s") // a cx23 with a disk of 40 GB
+	change := func(to string, disk bool) error {
+		act, _, err := c.Server.ChangeType(c.ctx, s, hcloud.ServerChangeTypeOpts{ServerType: &hcloud.ServerType{Name: to}, UpgradeDisk: disk})
+		if err != nil {
+			return err
+		}
+		assert.Equal(t, "change_server_type", act.Command)
+		c.wait(act)
+		return nil
+	}
+	off := func() {
+		act, _, err := c.Server.Poweroff(c.ctx, s)
+		require.NoError(t, err)
+		c.wait(act)
+	}
+	requireSize := func(kind string, disk, cores, memory int) {
+		t.Helper()
+		got := c.getServer(s.ID)
+		m, _ := c.runtime.machine(s.ID)
+		assert.Equal(t, []any{kind, disk, cores, memory}, []any{got.ServerType.Name, got.PrimaryDiskSize, m.Cores, m.MemoryMiB})
+	}
+	requireCode(t, change("cx33", false), hcloud.ErrorCodeServerNotStopped)
+	requireSize("cx23", 40, 2, 4096)
+	off()
+	require.NoError(t, change("cx33", false))
+	requireSize("cx33", 40, 4, 8192)
+	assert.Equal(t, hcloud.ServerStatusRunning, c.getServer(s.ID).Status)
+	off()
+	require.NoError(t, change("cx23", false), "the disk still fits")
+	requireSize("cx23", 40, 2, 4096)
+	off()
+	require.NoError(t, change("cx33", true))
+	requireSize("cx33", 80, 4, 8192)
+	off()
+	requireCode(t, change("cx23", false), hcloud.ErrorCodeInvalidServerType, "40 GB", "80 GB")
+	requireCode(t, change("cx33", false), hcloud.ErrorCodeInvalidServerType, "already")
+	requireCode(t, change("cx99", false), hcloud.ErrorCodeInvalidInput, "cx99")
+	requireSize("cx33", 80, 4, 8192)
+}
+
 func TestPlacementGroupMembers(t *testing.T) {
 	c := startCloud(t)
 	created, _, err := c.PlacementGroup.Create(c.ctx, hcloud.PlacementGroupCreateOpts{Name: "g", Type: hcloud.PlacementGroupTypeSpread})

@@ -545,6 +545,20 @@ func TestPower(t *testing.T) {
 		require.Never(t, func() bool { return c.state(machine.Off) != nil }, 3*time.Second, 50*time.Millisecond)
 		require.NoError(t, c.PowerOn(ctx, 1))
 	})
+	c.part(t, "resize", func(t *testing.T) {
+		require.NoError(t, c.PowerOff(ctx, 1))
+		larger := spec(1, "#cloud-config\n")
+		larger.MemoryMiB *= 4
+		require.NoError(t, c.Resize(ctx, larger))
+		require.NoError(t, c.PowerOn(ctx, 1))
+		c.booted(1)
+		_, err := c.try(1, "test -e /var/lib/data")
+		require.NoError(t, err, "the same disk")
+		require.NoError(t, c.PowerOff(ctx, 1))
+		require.NoError(t, c.Resize(ctx, spec(1, "#cloud-config\n")))
+		require.NoError(t, c.PowerOn(ctx, 1))
+		c.booted(1)
+	})
 	c.part(t, "rebuild", func(t *testing.T) {
 		require.NoError(t, c.Rebuild(ctx, spec(1, "#cloud-config\n")))
 		c.booted(1)

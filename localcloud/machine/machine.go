@@ -76,6 +76,8 @@ type Runtime interface {
 	Reset(ctx context.Context, id int64) error
 	// Rebuild gives the machine a fresh disk from the image and leaves it running; all else is as in spec.
 	Rebuild(ctx context.Context, spec Spec) error
+	// Resize gives a machine that is off the cores and the memory of spec. All else, and its disk, stays as it is.
+	Resize(ctx context.Context, spec Spec) error
 	Attach(ctx context.Context, id int64, to Attachment) error
 	Detach(ctx context.Context, id, network int64) error
 	// SetPublic changes the public address of a machine that is off; the zero Addr takes it away. Nothing gets in at the new

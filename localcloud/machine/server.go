@@ -104,12 +104,18 @@ func (d *Docker) hostConfig(spec Spec) *container.HostConfig {
 			{Type: mount.TypeBind, Source: d.opts.Image.Files, Target: "/files", ReadOnly: true},
 			{Type: mount.TypeVolume, Source: d.disk(spec.ID), Target: "/disk"},
 		},
-		Resources: container.Resources{
-			// A weight, no limit: see Spec.
-			CPUShares: int64(max(spec.Cores, 1)) * 1024,
-			Memory:    int64(spec.MemoryMiB) << 20,
-		},
+		Resources: resources(spec),
 		LogConfig: container.LogConfig{Type: "json-file", Config: map[string]string{"max-size": "1m", "max-file": "2"}},
+	}
+}
+
+func resources(spec Spec) container.Resources {
+	memory := int64(spec.MemoryMiB) << 20
+	return container.Resources{
+		CPUShares: int64(max(spec.Cores, 1)) * 1024, // a weight, no limit: see Spec
+		Memory:    memory,
+		// Docker's default, memory and swap together. Written out, because an update that raises the one alone is refused.
+		MemorySwap: 2 * memory,
 	}
 }
 
@@ -137,6 +143,14 @@ func (d *Docker) Rebuild(ctx context.Context, spec Spec) error {
 		return err
 	}
 	return d.PowerOn(ctx, spec.ID)
+}
+
+// Resize changes how large the machine is.
+func (d *Docker) Resize(ctx context.Context, spec Spec) error {
+	if _, err := d.docker.ContainerUpdate(ctx, d.container(spec.ID), container.UpdateConfig{Resources: resources(spec)}); err != nil {
+		return fmt.Errorf("resize machine %d: %w", spec.ID, found(err))
+	}
+	return nil
 }
 
 // PowerOn starts the machine and does not wait for its boot.
