@@ -181,6 +181,9 @@ func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, group *hcloud.Pla
 		Labels:   pulumi.ToStringMap(args.Labels),
 		UserData: userData,
 	}, pulumi.Parent(p), pulumi.DeleteBeforeReplace(true),
+		// The provider would power each server off and change it in place, all of them at once. A machine that is replaced has its
+		// turn, and leaves its clusters before.
+		pulumi.ReplaceOnChanges([]string{"serverType", "placementGroupId"}),
 		after(args.Network.subnets[args.Name]), // the address is of the subnet
 		pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m"}))
 	if err != nil {

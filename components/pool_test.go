@@ -39,6 +39,8 @@ func TestMachinePool(t *testing.T) {
 				"sshKeys":          nil, // nobody logs in
 			})
 			assert.Contains(t, p.dependencies(server), "hcloud:index/networkSubnet:NetworkSubnet "+pool)
+			assert.Equal(t, []string{"serverType", "placementGroupId"}, server.Options.RegisterRPC.GetReplaceOnChanges(), "not all at once, in place")
+			assert.True(t, server.Options.RegisterRPC.GetDeleteBeforeReplace(), "its membership leaves before it")
 		}
 	}
 }

@@ -82,7 +82,7 @@ func actionRequests(p project) []request {
 	var all []request
 	for action, body := range map[string]string{
 		"poweron": ``, "poweroff": ``, "shutdown": `{}`, "reboot": `null`, "reset": ``, "rebuild": `{"image":"debian-12","user_data":"x"}`,
-		"change_type": `{"server_type":"cx33","upgrade_disk":true}`,
+		"change_type":       `{"server_type":"cx33","upgrade_disk":true}`,
 		"change_protection": `{"delete":true,"rebuild":true}`, "add_to_placement_group": `{"placement_group":` + group + `}`,
 		"remove_from_placement_group": ``, "attach_to_network": `{"network":` + network + `,"ip":"10.0.1.9"}`, "detach_from_network": `{"network":` + network + `}`,
 	} {
