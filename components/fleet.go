@@ -39,6 +39,9 @@ type FleetArgs struct {
 // replaced or removed, it leaves its clusters: in its turn, and when the others can do without it.
 type Fleet struct {
 	pulumi.ResourceState
+
+	// Voters are the memberships of the machines with a vote.
+	Voters []pulumi.Resource
 }
 
 // NewFleet declares the membership of every machine.
@@ -77,9 +80,12 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		// A membership waits for the machine, and must not hold up what the machine waits for.
 		before = append(before, introduction)
 	}
-	_, err := hashistack.NewMembership(ctx, m.Name, membership, args.Site.inside(f, after(before...))...)
+	declared, err := hashistack.NewMembership(ctx, m.Name, membership, args.Site.inside(f, after(before...))...)
 	if err != nil {
 		return fmt.Errorf("declare membership of %s: %w", m.Name, err)
+	}
+	if machine.HoldQuorum(pool.Roles) {
+		f.Voters = append(f.Voters, declared)
 	}
 	return nil
 }

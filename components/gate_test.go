@@ -52,6 +52,40 @@ func TestMachinesWaitForWhatTheyAreGranted(t *testing.T) {
 	}
 }
 
+// Clients are touched when all servers are whole again: upgraded, and healthy members.
+func TestMachinesWithoutAVoteComeLast(t *testing.T) {
+	p := runningPlatform(t)
+	p.Run(t, p.declare)
+	place := map[string]int{} // in the order of declaration
+	for i, r := range p.Resources() {
+		place[r.Type+" "+r.Name] = i
+	}
+	for _, server := range serverMachines {
+		for _, client := range clientMachines {
+			for _, typeToken := range []string{serverType, membershipType} {
+				assert.Less(t, place[typeToken+" "+server.name], place[serverType+" "+client.name], "%s %s comes before %s", typeToken, server.name, client.name)
+			}
+		}
+	}
+	// In the state, clients do not depend on servers: a server that is replaced would replace them.
+	for _, client := range clientMachines {
+		for _, needed := range p.dependencies(p.One(t, serverType, client.name)) {
+			assert.NotContains(t, needed, serverType, client.name)
+		}
+	}
+}
+
+func TestClientsStayWhileAServerIsMissing(t *testing.T) {
+	p := runningPlatform(t)
+	p.Failures = map[string]error{membershipType + "::server-2": errors.New("server-2 is not back")}
+	require.ErrorContains(t, p.RunErr(t, p.declare), "server-2 is not back")
+	var declared []string
+	for _, r := range p.All(serverType) {
+		declared = append(declared, r.Name)
+	}
+	assert.ElementsMatch(t, []string{"server-1", "server-2", "server-3"}, declared)
+}
+
 // What the gate waits for, and all that this waits for, must not wait for a machine.
 func TestNothingThatIsGrantedWaitsForAMachine(t *testing.T) {
 	p := newPlatform(t)

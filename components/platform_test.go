@@ -228,11 +228,15 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	if err = p.gate.Open(ctx, "machines", pki, logins, p.consul, p.nomad, workloads, people); err != nil {
 		return err
 	}
-	_, err = NewFleet(ctx, "fleet", &FleetArgs{
+	fleet, err := NewFleet(ctx, "fleet", &FleetArgs{
 		Patience: 5 * time.Minute,
 		Pools:    p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	p.gate.Follow(ctx, fleet.Voters...)
+	return nil
 }
 
 // declareMachines declares the platform up to its machines.

@@ -237,7 +237,7 @@ func (p *MachinePool) userData(ctx *pulumi.Context, m PoolMachine, gate *Gate) (
 			return pulumi.StringOutput{}, err
 		}
 	}
-	rendered := pulumi.All(trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key, gate.open).ApplyT(func(known []any) (string, error) {
+	rendered := pulumi.All(trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key, gate.before(p)).ApplyT(func(known []any) (string, error) {
 		booted, err := p.reached(m, known[1].(string))
 		if err != nil {
 			return "", err

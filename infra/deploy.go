@@ -91,7 +91,7 @@ func declare(ctx *pulumi.Context, cfg *Config) error {
 		p.people,
 		p.openGate,
 		// The platform is up when every machine is a healthy member of its clusters. A machine that is replaced later leaves
-		// them first.
+		// them first. Machines without a vote follow when those with one are whole.
 		p.memberships,
 	} {
 		if err := step(); err != nil {
@@ -257,11 +257,15 @@ func (p *platform) people() error {
 }
 
 func (p *platform) memberships() error {
-	_, err := components.NewFleet(p.ctx, "fleet", &components.FleetArgs{
+	fleet, err := components.NewFleet(p.ctx, "fleet", &components.FleetArgs{
 		Pools: p.pools, Region: p.cfg.Region, Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust,
 		Site: p.network.Site(), Patience: p.cfg.Patience,
 	}, pulumi.Providers(p.own))
-	return err
+	if err != nil {
+		return err
+	}
+	p.gate.Follow(p.ctx, fleet.Voters...)
+	return nil
 }
 
 // export publishes what a person or a pipeline needs to use the platform.
