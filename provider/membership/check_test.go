@@ -3,8 +3,10 @@ package membership_test
 import (
 	"testing"
 
+	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"hashistack/provider/internal/rig"
 )
@@ -50,6 +52,47 @@ func TestCheck(t *testing.T) {
 				inputs = rig.With(inputs, path, value)
 			}
 			assert.Equal(t, test.want, rig.New(t.Context(), t, "Membership", "r").Refused(property.Map{}, inputs))
+		})
+	}
+}
+
+// The preview of a change that would replace the only server of a cluster is refused. Before it deletes a machine, Pulumi asks for the
+// difference to one whose identity is not known yet.
+func TestTheOnlyServerIsNotReplaced(t *testing.T) {
+	three := rig.Good(t)["Membership"]
+	one := rig.Nodes("https://10.0.1.10:4646")
+	for name, test := range map[string]struct {
+		inputs map[string]any
+		want   string // of what it is the only server
+	}{
+		"of three":        {three, ""},
+		"alone":           {rig.With(rig.With(rig.With(three, "vault.nodes", one), "consul.nodes", one), "nomad.nodes", one), "Vault, Consul, Nomad"},
+		"alone in Consul": {rig.With(three, "consul.nodes", one), "Consul"},
+		"a client of a single server": {
+			rig.With(rig.With(rig.With(rig.With(rig.With(rig.With(three, "machine", "client-1"), "nomadClient", true),
+				"vault", nil), "unsealKeys", nil), "consul.nodes", one), "nomad.nodes", one), "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			subject := rig.New(t.Context(), t, "Membership", "server-1")
+			inputs := subject.Checked(test.inputs)
+			ask := func(machineID property.Value) (p.DiffResponse, error) {
+				return subject.Server.Diff(p.DiffRequest{
+					ID: "server-1", Urn: subject.URN, State: subject.State(test.inputs), OldInputs: inputs, Inputs: inputs.Set("machineId", machineID),
+				})
+			}
+			diff, err := ask(property.New(property.Computed))
+			if test.want == "" {
+				require.NoError(t, err)
+				assert.True(t, diff.DeleteBeforeReplace)
+			} else {
+				require.ErrorContains(t, err, "server-1 is the only server of "+test.want+": ")
+				require.ErrorContains(t, err, `bring up a second stack with three servers`)
+			}
+			_, err = ask(property.New("4711"))
+			require.NoError(t, err, "nothing changes")
+			_, err = ask(property.New("4712"))
+			require.NoError(t, err, "another one stands there already")
 		})
 	}
 }

@@ -2,7 +2,9 @@ package membership
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi-go-provider/infer"
 
@@ -114,6 +116,25 @@ func (args *Args) checkNomad(c *check.Problems) {
 // serves tells whether the machine is a server of the cluster.
 func (args Args) serves(c *cluster.Cluster) bool {
 	return c != nil && slices.ContainsFunc(c.Nodes, func(node cluster.Node) bool { return node.Name == args.Machine })
+}
+
+// alone is an error if the machine is the only server of a cluster: what the cluster knows would go with it.
+func (args Args) alone() error {
+	var only []string
+	for _, of := range []struct {
+		product string
+		cluster *cluster.Cluster
+	}{{"Vault", args.Vault}, {"Consul", &args.Consul}, {"Nomad", args.Nomad}} {
+		if args.serves(of.cluster) && len(of.cluster.Nodes) == 1 {
+			only = append(only, of.product)
+		}
+	}
+	if len(only) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s is the only server of %s: what is stored there is on this machine alone, so it is never replaced. Undo the change that "+
+		"replaces it, which `pulumi preview --diff` shows, or bring up a second stack with three servers, where machines are replaced one after "+
+		"the other, and move there (RUNBOOK.md, \"Moving to another stack\")", args.Machine, strings.Join(only, ", "))
 }
 
 // clusters names those that the machine is a member of.

@@ -135,11 +135,10 @@ func (m *member) back(ctx context.Context) error {
 // A Vault of the others that is sealed is unsealed here: an update that was interrupted may have left it so, and the resource
 // that unseals it may come after this machine's replacement.
 func (m *member) spared(ctx context.Context) error {
+	if err := m.alone(); err != nil {
+		return wait.Final(err)
+	}
 	for _, q := range m.quorums {
-		if q.size() == 1 {
-			return wait.Final(fmt.Errorf("%s is the only server of %s: what %[2]s knows would go with the machine. Take a backup, destroy the stack, "+
-				"and make it anew; with three servers machines can be replaced one after the other", m, q))
-		}
 		healthy, err := q.healthy(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", q, err)

@@ -50,9 +50,14 @@ func (r *Membership) Annotate(a infer.Annotator) {
 //
 // Before Pulumi deletes the membership of a machine that will be replaced, it asks for this difference with a machineId
 // that is still unknown. For a machine that is removed for good it does not ask. So this tells which machines come back.
+//
+// The preview asks as well, and so refuses what would replace the only server of a cluster, before anything is changed.
 func (r Membership) Diff(_ context.Context, req infer.DiffRequest[Args, State]) (infer.DiffResponse, error) {
 	was, is := req.State.Args, req.Inputs
 	if was.MachineID != is.MachineID {
+		if err := was.alone(); err != nil && is.MachineID == "" {
+			return infer.DiffResponse{}, err
+		}
 		r.fleet.expect(was.Machine, is.MachineID != "")
 	}
 	diff := compare.Inputs(was, is)
