@@ -6,11 +6,11 @@ package cloudinit
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/base64"
 	"errors"
 	"fmt"
 
+	"github.com/klauspost/compress/gzip"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -87,6 +87,9 @@ func (c Config) YAML() ([]byte, error) {
 // Render returns the user-data: the YAML, compressed, in base64, which cloud-init undoes on Hetzner's machines
 // (cloudinit/sources/DataSourceHetzner.py: "a user can provide base64 encoded (possibly gzipped) data"). It fails if that
 // exceeds Limit.
+//
+// The same configuration gives the same bytes, whoever renders it: other bytes are another machine. Go's own compress/gzip promises
+// that for no two versions of Go, and an operator with another one would replace all machines. This module is pinned in go.mod.
 func (c Config) Render() (string, error) {
 	text, err := c.YAML()
 	if err != nil {

@@ -2,6 +2,7 @@ package cloudinit
 
 import (
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -68,6 +69,21 @@ runcmd:
 	again, err := config.Render()
 	require.NoError(t, err)
 	assert.Equal(t, userData, again, "user-data that differs each time would replace the machine each time")
+}
+
+// These bytes decide whether a machine is replaced. If the test fails after an update of a module, the next update of every stack
+// replaces all its machines: then say so in CHANGELOG.md.
+func TestRenderIsTheSameEverywhere(t *testing.T) {
+	pick := rand.New(rand.NewPCG(1, 2))
+	words := strings.Fields("vault consul nomad server client { } = certificate /etc/hashistack path capabilities [ ] token")
+	var text strings.Builder
+	for range 10_000 {
+		text.WriteString(words[pick.IntN(len(words))])
+		text.WriteString([]string{" ", "\n", " \""}[pick.IntN(3)])
+	}
+	userData, err := Config{WriteFiles: []File{{Path: "/etc/a", Permissions: "0644", Content: text.String()}}}.Render()
+	require.NoError(t, err)
+	assert.Equal(t, "976c7cc99c0076f51ed28eda53e924dbabf12ce79f2980cc5f9817ab2c215ce7", fmt.Sprintf("%x", sha256.Sum256([]byte(userData))))
 }
 
 func TestRenderRefusesWhatTheCloudWould(t *testing.T) {
