@@ -62,5 +62,24 @@ func NewNetwork(ctx *pulumi.Context, name string, args NetworkArgs, opts ...pulu
 	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{"id": n.network.ID()})
 }
 
+// Neighbour is the stack whose network has this name in the Hetzner project, unless it is this stack. Names are unique in a project,
+// and a stack has the same as the next one. Empty: there is none.
+func Neighbour(ctx *pulumi.Context, name string) (string, error) {
+	found, err := hcloud.GetNetworks(ctx, &hcloud.GetNetworksArgs{})
+	if err != nil {
+		return "", fmt.Errorf("look up the networks of the Hetzner project: %w", err)
+	}
+	for _, network := range found.Networks {
+		switch owner, labelled := network.Labels["stack"]; {
+		case network.Name != name || owner == ctx.Stack():
+		case labelled:
+			return owner, nil
+		default:
+			return "(none: it has no label of ours)", nil
+		}
+	}
+	return "", nil
+}
+
 // Site is the network as what everything inside the machines is deleted with.
 func (n *Network) Site() Site { return Site{n.network} }

@@ -118,12 +118,18 @@ func (p *platform) provider() error {
 }
 
 // sameStack declares what the stack is, and which of that does not change.
-func (p *platform) sameStack() (err error) {
+func (p *platform) sameStack() error {
+	neighbour, err := components.Neighbour(p.ctx, namespace)
+	if err != nil {
+		return err
+	}
 	p.identity, err = hashistack.NewStackIdentity(p.ctx, namespace, &hashistack.StackIdentityArgs{
 		Location: pulumi.String(p.cfg.Location),
 		Region:   pulumi.String(p.cfg.Region),
 		Network:  pulumi.String(p.cfg.Network.String()),
 		Pools:    p.cfg.identities(),
+
+		Neighbour: pulumi.String(neighbour),
 	}, pulumi.Provider(p.own))
 	if err != nil {
 		return fmt.Errorf("declare what the stack is: %w", err)

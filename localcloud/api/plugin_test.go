@@ -85,6 +85,17 @@ func TestRealPlugin(t *testing.T) {
 		}
 	})
 
+	t.Run("look-up", func(t *testing.T) {
+		found, err := p.client.Invoke(p.ctx, &pulumirpc.InvokeRequest{Tok: "hcloud:index/getNetworks:getNetworks", Args: p.pack(nil)})
+		require.NoError(t, err)
+		require.Empty(t, found.Failures)
+		networks := found.Return.Fields["networks"].GetListValue().GetValues()
+		require.Len(t, networks, 1)
+		network := networks[0].GetStructValue().AsMap()
+		assert.Equal(t, "net", network["name"])
+		assert.Equal(t, props{"stack": "test"}, network["labels"])
+	})
+
 	t.Run("update in place", func(t *testing.T) {
 		serverInputs["labels"] = props{"role": "web"}
 		serverInputs["firewallIds"] = []any{}

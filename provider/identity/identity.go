@@ -29,10 +29,11 @@ func Resource() infer.InferredResource { return infer.Resource(Identity{}) }
 
 // Args are the inputs of StackIdentity.
 type Args struct {
-	Location string          `pulumi:"location"`
-	Region   string          `pulumi:"region"`
-	Network  string          `pulumi:"network"`
-	Pools    map[string]Pool `pulumi:"pools"`
+	Location  string          `pulumi:"location"`
+	Region    string          `pulumi:"region"`
+	Network   string          `pulumi:"network"`
+	Pools     map[string]Pool `pulumi:"pools"`
+	Neighbour string          `pulumi:"neighbour,optional"`
 }
 
 // Pool is a group of machines.
@@ -59,6 +60,8 @@ func (args *Args) Annotate(a infer.Annotator) {
 	a.Describe(&args.Region, "Nomad's region.")
 	a.Describe(&args.Network, "Range of the private network, for example `10.0.0.0/16`.")
 	a.Describe(&args.Pools, "The pools of machines, by name.")
+	a.Describe(&args.Neighbour, "The stack that has this stack's names in the cloud's project. A new stack is refused beside it. One that "+
+		"is there has had its names from the beginning: it may have been renamed.")
 }
 
 // Annotate describes a pool in the schema.
@@ -81,8 +84,13 @@ func (Identity) Check(ctx context.Context, req infer.CheckRequest) (infer.CheckR
 		}
 	}
 	return check.Inputs(ctx, req, func(is *Args, c *check.Problems) {
-		if wellFormed(*is, c) && !isNew {
+		switch {
+		case !wellFormed(*is, c):
+		case !isNew:
 			compareStack(was, *is, c)
+		case is.Neighbour != "":
+			c.Add("neighbour", "the Hetzner project has a network of this name already, of stack %s: names are unique in a project, and this stack's "+
+				"would collide. Give this stack a project of its own, with its own hcloud:token", is.Neighbour)
 		}
 	})
 }

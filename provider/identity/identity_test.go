@@ -149,6 +149,16 @@ func TestTheFirstTime(t *testing.T) {
 	assert.Equal(t, created.Properties, subject.Read(created, stack(1)).Properties)
 }
 
+func TestANewStackHasAProjectOfItsOwn(t *testing.T) {
+	subject := rig.New(t.Context(), t, "StackIdentity", "stack")
+	crowded := rig.With(stack(3), "neighbour", "prod")
+	refused := subject.Refused(property.Map{}, crowded)
+	assert.Len(t, refused, 1)
+	assert.Contains(t, refused["neighbour"], "the Hetzner project has a network of this name already, of stack prod: ")
+	assert.Contains(t, refused["neighbour"], "Give this stack a project of its own")
+	assert.Empty(t, subject.Refused(subject.Checked(stack(3)), crowded), "a stack that has been renamed finds its old name there")
+}
+
 func TestRangesAreRanges(t *testing.T) {
 	for _, path := range []string{"network", "pools.client.subnet", "pools.server.subnet"} {
 		refused := rig.New(t.Context(), t, "StackIdentity", "stack").Refused(property.Map{}, rig.With(stack(3), path, "10.0.0.0"))

@@ -18,6 +18,8 @@ type StackIdentity struct {
 
 	// Where the machines stand.
 	Location pulumi.StringOutput `pulumi:"location"`
+	// The stack that has this stack's names in the cloud's project. A new stack is refused beside it. One that is there has had its names from the beginning: it may have been renamed.
+	Neighbour pulumi.StringPtrOutput `pulumi:"neighbour"`
 	// Range of the private network, for example `10.0.0.0/16`.
 	Network pulumi.StringOutput `pulumi:"network"`
 	// The pools of machines, by name.
@@ -80,6 +82,8 @@ func (StackIdentityState) ElementType() reflect.Type {
 type stackIdentityArgs struct {
 	// Where the machines stand.
 	Location string `pulumi:"location"`
+	// The stack that has this stack's names in the cloud's project. A new stack is refused beside it. One that is there has had its names from the beginning: it may have been renamed.
+	Neighbour *string `pulumi:"neighbour"`
 	// Range of the private network, for example `10.0.0.0/16`.
 	Network string `pulumi:"network"`
 	// The pools of machines, by name.
@@ -92,6 +96,8 @@ type stackIdentityArgs struct {
 type StackIdentityArgs struct {
 	// Where the machines stand.
 	Location pulumi.StringInput
+	// The stack that has this stack's names in the cloud's project. A new stack is refused beside it. One that is there has had its names from the beginning: it may have been renamed.
+	Neighbour pulumi.StringPtrInput
 	// Range of the private network, for example `10.0.0.0/16`.
 	Network pulumi.StringInput
 	// The pools of machines, by name.
@@ -140,6 +146,11 @@ func (o StackIdentityOutput) ToStackIdentityOutputWithContext(ctx context.Contex
 // Where the machines stand.
 func (o StackIdentityOutput) Location() pulumi.StringOutput {
 	return o.ApplyT(func(v *StackIdentity) pulumi.StringOutput { return v.Location }).(pulumi.StringOutput)
+}
+
+// The stack that has this stack's names in the cloud's project. A new stack is refused beside it. One that is there has had its names from the beginning: it may have been renamed.
+func (o StackIdentityOutput) Neighbour() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *StackIdentity) pulumi.StringPtrOutput { return v.Neighbour }).(pulumi.StringPtrOutput)
 }
 
 // Range of the private network, for example `10.0.0.0/16`.

@@ -69,7 +69,7 @@ func Good(t *testing.T) map[string]map[string]any {
 			"nomad": ClusterWith(ca, Secret, three...), "vault": ClusterWith(ca, "hvs.root", three...),
 		},
 		"StackIdentity": {
-			"location": "fsn1", "region": "global", "network": "10.0.0.0/16", "pools": map[string]any{
+			"neighbour": "", "location": "fsn1", "region": "global", "network": "10.0.0.0/16", "pools": map[string]any{
 				"server": map[string]any{
 					"subnet": "10.0.1.0/24", "roles": []any{"vault", "nomad-server"}, "servers": []any{"10.0.1.10", "10.0.1.11", "10.0.1.12"},
 				},
@@ -93,7 +93,7 @@ var Outputs = map[string][]string{
 	"GossipInstall":     {"product", "cluster", "key", "timeout"},
 	"GossipUse":         {"product", "cluster", "key", "timeout", "sole"},
 	"ConsulToken":       {"cluster", "description", "policies", "secretId", "timeout", "accessorId", "token"},
-	"StackIdentity":     {"location", "region", "network", "pools"},
+	"StackIdentity":     {"location", "region", "network", "pools", "neighbour"},
 	"NomadIntroduction": {"machine", "machineId", "nodePool", "nomad", "vault", "mount", "secret", "timeout"},
 	"Membership": {
 		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "nodeId",
