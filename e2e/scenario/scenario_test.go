@@ -66,6 +66,7 @@ func TestScenario(t *testing.T) {
 	require.NoError(t, r.sample.RunDenied(t.Context()))
 
 	t.Run("a second update changes nothing", r.noChange)
+	t.Run("a preview needs no road to the machines", r.previewAlone)
 	t.Run("every cluster has its quorum and a leader", r.clusters)
 	t.Run("the sample job shows its secret", r.sampleJob)
 	t.Run("a request without a token is refused", r.anonymous)

@@ -32,7 +32,7 @@ type mender func(context.Context) error
 func mutations() []mutation {
 	return []mutation{
 		{
-			"the guard of the platform's ports lets tasks through", `^task(| on the bridge): (reach |all TCP ports of |the platform's UDP ports of )`,
+			"the guard of the platform's ports lets tasks through", `^task(| on the bridge): (reach |all TCP ports of |the platform's UDP ports of (a server|another client|its client, at its private address))`,
 			onClient("nft flush table inet hashistack_tasks", "systemctl reload tasks-guard.service"),
 		},
 		{
@@ -44,7 +44,7 @@ func mutations() []mutation {
 			withSettings("client", "caps", `{"plugin": [{"exec": {"config": [{"allow_caps": ["all"]}]}}]}`),
 		},
 		{
-			"tasks run as users of the machine", `^task: run as the machine's user`,
+			"tasks run as users of the machine", `^task: run as the machine's user (consul|vault|nomad)`,
 			withSettings("client", "users", `{"plugin": [{"exec": {"config": [{"denied_host_uids": "", "denied_host_gids": ""}]}}]}`),
 		},
 		{
@@ -52,8 +52,8 @@ func mutations() []mutation {
 			withSettings("server", "introduction", `{"server": [{"client_introduction": [{"enforcement": "none"}]}]}`),
 		},
 		{
-			"every user of a client reads the key of its Nomad", `^another user of a client: read ` + names.NomadBundle,
-			onClient("chmod 0644 "+names.NomadBundle, "chmod 0600 "+names.NomadBundle),
+			"every user of a client reads the login of its machine", `^another user of a client: read /etc/vault-agent.d/secret-id`,
+			onClient("chmod 0644 /etc/vault-agent.d/secret-id", "chmod 0600 /etc/vault-agent.d/secret-id"),
 		},
 		{
 			"systemd lets Consul do what it likes", `^systemd on a client: the score of consul\.service`,
@@ -77,7 +77,7 @@ func mutations() []mutation {
 			jobsByID,
 		},
 		{
-			"a client's Nomad writes every node of Consul", `^root on a client: Consul: register a node with the token of its Nomad`,
+			"a client's Nomad writes every node of Consul", `^root on a client: (Consul: register a node with the token of its Nomad|deregister Vault of a server)`,
 			consulPolicy("nomad-client", func(rules string) string {
 				return strings.Replace(rules, "node_prefix \"\" {\n  policy = \"read\"", "node_prefix \"\" {\n  policy = \"write\"", 1)
 			}),
@@ -91,7 +91,7 @@ const unrestrained = "/run/systemd/system/consul.service.d"
 // Mutate breaks protections on purpose, all at once, and makes all attempts. It returns an error unless exactly those turned
 // red that must, and puts everything back.
 func Mutate(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) (problem error) {
-	w, err := newWorld(s, outputs)
+	w, err := newWorld(ctx, s, outputs)
 	if err != nil {
 		return err
 	}

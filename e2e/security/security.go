@@ -14,6 +14,7 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 )
 
 // Attempt is what somebody in some position tries.
@@ -63,7 +64,7 @@ const (
 const someOfEach = 4
 
 // newWorld chooses the machines from which attempts are made.
-func newWorld(s *stack.Stack, outputs *stack.Outputs) (*world, error) {
+func newWorld(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) (*world, error) {
 	client, err := outputs.Nomad()
 	if err != nil {
 		return nil, err
@@ -73,16 +74,40 @@ func newWorld(s *stack.Stack, outputs *stack.Outputs) (*world, error) {
 	if len(clients) < 2 {
 		return nil, fmt.Errorf("two clients are needed, got %v", clients)
 	}
+	// The server with the active Vault: others send who asks them on to its private address, and write no audit log.
+	server, err := activeVault(ctx, outputs)
+	if err != nil {
+		return nil, err
+	}
+	at := *outputs
+	at.VaultAddress = names.HTTPS(outputs.Machines[server], names.VaultPort)
+	others := slices.DeleteFunc(outputs.Members("server"), func(name string) bool { return name == server })
 	return &world{
-		stack: s, outputs: outputs, nomad: client,
-		client: clients[0], neighbour: clients[1], server: slices.Min(outputs.Members("server")),
-		otherServer: slices.Max(outputs.Members("server")),
+		stack: s, outputs: &at, nomad: client,
+		client: clients[0], neighbour: clients[1], server: server, otherServer: slices.Max(others),
 	}, nil
+}
+
+// activeVault is the machine whose Vault is active.
+func activeVault(ctx context.Context, outputs *stack.Outputs) (string, error) {
+	var said []error
+	for _, machine := range outputs.Members("server") {
+		client, err := outputs.VaultAt(names.HTTPS(outputs.Machines[machine], names.VaultPort))
+		if err != nil {
+			return "", err
+		}
+		leader, err := client.Sys().LeaderWithContext(ctx)
+		if err == nil && leader.IsSelf {
+			return machine, nil
+		}
+		said = append(said, err)
+	}
+	return "", fmt.Errorf("no Vault is active: %w", errors.Join(said...))
 }
 
 // Try makes attempts, one after the other, and says of each how it ended.
 func Try(ctx context.Context, s *stack.Stack, outputs *stack.Outputs, extent Extent) (rows []Row, problem error) {
-	w, err := newWorld(s, outputs)
+	w, err := newWorld(ctx, s, outputs)
 	if err != nil {
 		return nil, err
 	}
