@@ -93,6 +93,9 @@ type Figures struct {
 	Failed  int     `json:"failed"`
 	Median  seconds `json:"medianSeconds"`
 	Slowest seconds `json:"slowestSeconds"`
+	// Outage is the longest time without a success: from the beginning of a failed probe to that of the next one that succeeded, or to
+	// the end of the last one.
+	Outage seconds `json:"longestOutageSeconds"`
 	// Errors are what failed probes said: the first few different ones.
 	Errors []string `json:"errors,omitempty"`
 	// LastFailed is when the last failed probe began.
@@ -128,6 +131,9 @@ func (p *prober) between(ctx context.Context, from, to time.Time) (map[string]Fi
 
 func sum(attempts []attempt, from, to time.Time) (f Figures) {
 	var took []time.Duration
+	var down time.Time // since when every probe has failed
+	// They are in the order in which they ended.
+	attempts = slices.SortedStableFunc(slices.Values(attempts), func(a, b attempt) int { return a.began.Compare(b.began) })
 	for _, a := range attempts {
 		if a.began.Before(from) || !a.began.Before(to) {
 			continue
@@ -135,8 +141,16 @@ func sum(attempts []attempt, from, to time.Time) (f Figures) {
 		f.Probes++
 		took = append(took, a.took)
 		if a.err == nil {
+			if !down.IsZero() {
+				f.Outage = max(f.Outage, seconds(a.began.Sub(down).Seconds()))
+			}
+			down = time.Time{}
 			continue
 		}
+		if down.IsZero() {
+			down = a.began
+		}
+		f.Outage = max(f.Outage, seconds(a.began.Add(a.took).Sub(down).Seconds()))
 		f.Failed++
 		if a.began.After(f.LastFailed) {
 			f.LastFailed = a.began

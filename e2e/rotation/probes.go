@@ -1,12 +1,9 @@
 package rotation
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -27,10 +24,18 @@ const (
 	nomadAPI    = "Nomad: list nodes and register a job"
 	vaultAPI    = "Vault: log in and read a secret"
 	engines     = "Vault: issue tokens of Consul and of Nomad"
-	pageHTTP    = "sample job: its page over HTTP"
+	pageHTTP    = "sample job: the page of each allocation"
+	pageAny     = "sample job: the page of any allocation"
+	allThere    = "machines: have every credential"
 )
 
-var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, engines, pageHTTP}
+var probeNames = []string{consulAPI, consulAgent, consulDNS, nomadAPI, vaultAPI, engines, pageHTTP, pageAny, allThere}
+
+// ofServers are the probes of which each server is one of its own as well, see atServer.
+var ofServers = []string{consulAPI, nomadAPI, vaultAPI, engines}
+
+// atServer names a probe as one server answers it: a server that is away must not hide behind the others.
+func atServer(name, server string) string { return name + ", at " + server }
 
 // probeUser is the prober's user name in Vault.
 const probeUser = "prober"
@@ -46,29 +51,24 @@ path "sys/leases/revoke" { capabilities = ["update"] }
 // users makes the probes. Each probe has connections of its own, so that it also makes a TLS handshake of its own. It
 // asks the next server when one does not answer, as every client with more than one address does.
 type users struct {
-	stack     *stack.Stack
-	outputs   *stack.Outputs
-	sample    *jobs.Sample
-	pages     atomic.Pointer[[]string] // addresses of the sample job's allocations
-	password  string                   // the prober's in Vault
-	machines  []string
-	servers   []string
-	elsewhere atomic.Int64 // probes that were not answered by the first server they asked
+	stack    *stack.Stack
+	outputs  *stack.Outputs
+	sample   *jobs.Sample
+	pages    atomic.Pointer[[]string] // addresses of the sample job's allocations
+	password string                   // the prober's in Vault
+	machines []string
+	servers  []string
 }
 
 // probes are all probes of a platform on which the sample job runs.
 func (u *users) probes() []probe {
 	return []probe{
-		one(consulAPI, u.consul),
-		one(nomadAPI, u.nomad),
-		one(vaultAPI, u.vault),
-		one(engines, u.engines),
+		u.anyServer(consulAPI, u.consul),
+		u.anyServer(nomadAPI, u.nomad),
+		u.anyServer(vaultAPI, u.vault),
+		u.anyServer(engines, u.engines),
 		u.onMachine,
 	}
-}
-
-func one(name string, try func(ctx context.Context, tick int) error) probe {
-	return func(ctx context.Context, tick int, record func(string, error)) { record(name, try(ctx, tick)) }
 }
 
 // prepare makes what the probes need: a user in Vault who may read the sample job's secret.
@@ -98,106 +98,99 @@ func (u *users) prepare(ctx context.Context) error {
 	return nil
 }
 
-// anyServer asks one server after the other until one does what is asked. It begins with another one at each tick.
-func (u *users) anyServer(ctx context.Context, tick int, try func(ctx context.Context, address, next string) error) error {
-	var said []error
-	for i := range u.servers {
-		name := u.servers[(tick+i)%len(u.servers)]
-		next := u.servers[(tick+i+1)%len(u.servers)]
-		asking, cancel := context.WithTimeout(ctx, stack.AnswerTimeout)
-		err := try(asking, u.outputs.Machines[name], u.outputs.Machines[next])
-		cancel()
-		if err == nil {
-			if i > 0 {
-				u.elsewhere.Add(1)
+// anyServer is a probe that asks one server after the other until one does what is asked. It begins with another one at each tick,
+// and records what each said.
+func (u *users) anyServer(name string, try func(ctx context.Context, tick int, address, next string) error) probe {
+	return func(ctx context.Context, tick int, record func(string, error)) {
+		var said []error
+		for i := range u.servers {
+			server, next := u.servers[(tick+i)%len(u.servers)], u.servers[(tick+i+1)%len(u.servers)]
+			asking, cancel := context.WithTimeout(ctx, stack.AnswerTimeout)
+			err := try(asking, tick, u.outputs.Machines[server], u.outputs.Machines[next])
+			cancel()
+			record(atServer(name, server), err)
+			if err == nil {
+				record(name, nil)
+				return
 			}
-			return nil
+			said = append(said, fmt.Errorf("%s: %w", server, err))
 		}
-		said = append(said, fmt.Errorf("%s: %w", name, err))
+		record(name, errors.Join(said...))
 	}
-	return errors.Join(said...)
 }
 
-func (u *users) consul(ctx context.Context, tick int) error {
-	return u.anyServer(ctx, tick, func(ctx context.Context, address, next string) error {
-		writer, err := u.outputs.ConsulAt(names.HTTPS(address, names.ConsulPort))
-		if err != nil {
-			return err
-		}
-		tag := fmt.Sprintf("tick-%d", tick)
-		if _, err := writer.Catalog().Register(&consul.CatalogRegistration{
-			Node: "prober", Address: "192.0.2.1", // for documentation: it is nowhere
-			Service: &consul.AgentService{ID: tag, Service: "probe", Tags: []string{tag}},
-		}, new(consul.WriteOptions).WithContext(ctx)); err != nil {
-			return fmt.Errorf("write to the catalog: %w", err)
-		}
-		reader, err := u.outputs.ConsulAt(names.HTTPS(next, names.ConsulPort))
-		if err != nil {
-			return err
-		}
-		found, _, err := reader.Catalog().Service("probe", tag, (&consul.QueryOptions{RequireConsistent: true}).WithContext(ctx))
-		if err == nil && len(found) != 1 {
-			err = fmt.Errorf("want 1 service, got %d", len(found))
-		}
-		if err != nil {
-			return fmt.Errorf("read the catalog from the next server: %w", err)
-		}
-		_, err = writer.Catalog().Deregister(&consul.CatalogDeregistration{Node: "prober", ServiceID: tag}, new(consul.WriteOptions).WithContext(ctx))
+func (u *users) consul(ctx context.Context, tick int, address, next string) error {
+	writer, err := u.outputs.ConsulAt(names.HTTPS(address, names.ConsulPort))
+	if err != nil {
 		return err
-	})
+	}
+	tag := fmt.Sprintf("tick-%d", tick)
+	if _, err := writer.Catalog().Register(&consul.CatalogRegistration{
+		Node: "prober", Address: "192.0.2.1", // for documentation: it is nowhere
+		Service: &consul.AgentService{ID: tag, Service: "probe", Tags: []string{tag}},
+	}, new(consul.WriteOptions).WithContext(ctx)); err != nil {
+		return fmt.Errorf("write to the catalog: %w", err)
+	}
+	reader, err := u.outputs.ConsulAt(names.HTTPS(next, names.ConsulPort))
+	if err != nil {
+		return err
+	}
+	found, _, err := reader.Catalog().Service("probe", tag, (&consul.QueryOptions{RequireConsistent: true}).WithContext(ctx))
+	if err == nil && len(found) != 1 {
+		err = fmt.Errorf("want 1 service, got %d", len(found))
+	}
+	if err != nil {
+		return fmt.Errorf("read the catalog from the next server: %w", err)
+	}
+	_, err = writer.Catalog().Deregister(&consul.CatalogDeregistration{Node: "prober", ServiceID: tag}, new(consul.WriteOptions).WithContext(ctx))
+	return err
 }
 
-func (u *users) nomad(ctx context.Context, tick int) error {
-	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
-		client, err := u.outputs.NomadAt(names.HTTPS(address, names.NomadPort))
-		if err != nil {
-			return err
-		}
-		defer client.Close()
-		if _, _, err := client.Nodes().List(new(nomad.QueryOptions).WithContext(ctx)); err != nil {
-			return fmt.Errorf("list nodes: %w", err)
-		}
-		// A job without allocations: what is probed is the registration.
-		job := nomad.NewServiceJob("probe", "probe", "", 50).SetMeta("tick", fmt.Sprint(tick)).
-			AddTaskGroup(nomad.NewTaskGroup("none", 0).AddTask(nomad.NewTask("none", "exec").SetConfig("command", "/bin/true")))
-		if _, _, err := client.Jobs().Register(job, new(nomad.WriteOptions).WithContext(ctx)); err != nil {
-			return fmt.Errorf("register a job: %w", err)
-		}
-		return nil
-	})
+func (u *users) nomad(ctx context.Context, tick int, address, _ string) error {
+	client, err := u.outputs.NomadAt(names.HTTPS(address, names.NomadPort))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	if _, _, err := client.Nodes().List(new(nomad.QueryOptions).WithContext(ctx)); err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	// A job without allocations: what is probed is the registration.
+	job := nomad.NewServiceJob("probe", "probe", "", 50).SetMeta("tick", fmt.Sprint(tick)).
+		AddTaskGroup(nomad.NewTaskGroup("none", 0).AddTask(nomad.NewTask("none", "exec").SetConfig("command", "/bin/true")))
+	if _, _, err := client.Jobs().Register(job, new(nomad.WriteOptions).WithContext(ctx)); err != nil {
+		return fmt.Errorf("register a job: %w", err)
+	}
+	return nil
 }
 
-func (u *users) vault(ctx context.Context, tick int) error {
-	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
-		client, err := u.login(ctx, address)
-		if err != nil {
-			return err
-		}
-		if err := u.sample.Stored(ctx, client); err != nil {
-			return fmt.Errorf("read a secret: %w", err)
-		}
-		return nil
-	})
+func (u *users) vault(ctx context.Context, _ int, address, _ string) error {
+	client, err := u.login(ctx, address)
+	if err != nil {
+		return err
+	}
+	if err := u.sample.Stored(ctx, client); err != nil {
+		return fmt.Errorf("read a secret: %w", err)
+	}
+	return nil
 }
 
 // engines gets a token of each product and gives it back.
-func (u *users) engines(ctx context.Context, tick int) error {
-	return u.anyServer(ctx, tick, func(ctx context.Context, address, _ string) error {
-		client, err := u.login(ctx, address)
+func (u *users) engines(ctx context.Context, _ int, address, _ string) error {
+	client, err := u.login(ctx, address)
+	if err != nil {
+		return err
+	}
+	for _, product := range []string{"consul", "nomad"} {
+		issued, err := client.Logical().ReadWithContext(ctx, product+"/creds/deployer")
 		if err != nil {
-			return err
+			return fmt.Errorf("issue a token of %s: %w", product, err)
 		}
-		for _, product := range []string{"consul", "nomad"} {
-			issued, err := client.Logical().ReadWithContext(ctx, product+"/creds/deployer")
-			if err != nil {
-				return fmt.Errorf("issue a token of %s: %w", product, err)
-			}
-			if _, err := client.Logical().WriteWithContext(ctx, "sys/leases/revoke", map[string]any{"lease_id": issued.LeaseID, "sync": true}); err != nil {
-				return fmt.Errorf("revoke a token of %s: %w", product, err)
-			}
+		if _, err := client.Logical().WriteWithContext(ctx, "sys/leases/revoke", map[string]any{"lease_id": issued.LeaseID, "sync": true}); err != nil {
+			return fmt.Errorf("revoke a token of %s: %w", product, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // login returns a client of the Vault at an address, logged in as the prober.
@@ -233,24 +226,44 @@ for address in "$@"; do
 	page=$(curl --silent --show-error --fail --max-time 4 "http://$address/" 2>&1); [ "$page" = "$text" ]; say page $? "$address: $page"
 done`
 
-// onMachine probes from one machine, another one at each tick.
+// onMachine probes from one machine, another one at each tick. The pages are asked for from the next one if that is away.
 func (u *users) onMachine(ctx context.Context, tick int, record func(string, error)) {
-	machine := u.machines[tick%len(u.machines)]
-	input := strings.NewReader(u.outputs.ConsulToken + "\n" + u.sample.Greeting + "\n")
-	out, err := u.stack.OnMachineWith(ctx, input, machine, append([]string{"bash", "-c", probeScript, "probe"}, *u.pages.Load()...)...)
-	names := map[string]string{"agent": consulAgent, "dns": consulDNS, "page": pageHTTP}
-	if err != nil {
-		for _, name := range slices.Sorted(maps.Values(names)) {
-			record(name, fmt.Errorf("%s: %w", machine, err))
+	for i := range u.machines {
+		machine := u.machines[(tick+i)%len(u.machines)]
+		input := strings.NewReader(u.outputs.ConsulToken + "\n" + u.sample.Greeting + "\n")
+		out, err := u.stack.OnMachineWith(ctx, input, machine, append([]string{"bash", "-c", probeScript, "probe"}, *u.pages.Load()...)...)
+		if err == nil {
+			recordFindings(machine, string(out), i == 0, record)
+			return
 		}
-		return
+		if i == 0 {
+			record(consulAgent, fmt.Errorf("%s: %w", machine, err))
+			record(consulDNS, fmt.Errorf("%s: %w", machine, err))
+		}
 	}
-	for lines := bufio.NewScanner(strings.NewReader(string(out))); lines.Scan(); {
-		name, verdict, _ := strings.Cut(lines.Text(), " ")
-		if verdict == "ok" {
-			record(names[name], nil)
-		} else {
+	record(pageAny, errors.New("no machine asks for it"))
+}
+
+// recordFindings reads what the script has found on a machine. Of one that was asked in the place of another only the pages count.
+func recordFindings(machine, out string, own bool, record func(string, error)) {
+	names := map[string]string{"page": pageHTTP}
+	if own {
+		names["agent"], names["dns"] = consulAgent, consulDNS
+	}
+	pages := errors.New("no allocation answers")
+	for line := range strings.Lines(out) {
+		name, verdict, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if names[name] == "" {
+			continue
+		}
+		if verdict != "ok" {
 			record(names[name], fmt.Errorf("%s: %s", machine, verdict))
+			continue
+		}
+		record(names[name], nil)
+		if name == "page" {
+			pages = nil
 		}
 	}
+	record(pageAny, pages)
 }

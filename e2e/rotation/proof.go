@@ -137,7 +137,7 @@ func (p *proof) begin(ctx context.Context) error {
 	if err := p.findPages(ctx); err != nil {
 		return err
 	}
-	p.watch = newWatch(p.stack, p.machines)
+	p.watch = newWatch(p.stack, p.machines, p.servers)
 	p.prober = startProber(ctx, append(p.users.probes(), p.watch.probe)...)
 	_, err = p.settled(ctx, time.Now(), 2*time.Minute)
 	return err
@@ -178,20 +178,23 @@ func (p *proof) phase(ctx context.Context, step Step) error {
 	if err := p.findPages(ctx); err != nil {
 		return err
 	}
-	began, elsewhere := time.Now(), p.users.elsewhere.Load()
+	began := time.Now()
 	failed := step.run(ctx, p, phase)
+	if failed == nil {
+		failed = p.outputs.Healthy(ctx)
+	}
 	ended := time.Now()
 	if ctx.Err() != nil {
 		return errors.Join(failed, ctx.Err())
 	}
-	phase.Seconds, phase.Elsewhere = seconds(ended.Sub(began).Seconds()), p.users.elsewhere.Load()-elsewhere
+	phase.Seconds = seconds(ended.Sub(began).Seconds())
 	phase.Credentials = p.watch.between(began, ended)
 	var err error
 	if phase.Probes, err = p.prober.between(ctx, began, ended); err != nil {
 		return err
 	}
 	phase.allowElections(ended.Sub(began))
-	phase.judge()
+	phase.judge(p.servers)
 	if failed != nil {
 		phase.problem("%v", failed)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
-	"math"
 	"strings"
 	"sync"
 	"time"
@@ -14,13 +13,15 @@ import (
 
 // whileReplaced is what may fail while one machine after the other is replaced.
 var whileReplaced = map[string]Allowance{
-	consulAPI:   {8, "when a leader leaves, until the others have elected another"},
-	nomadAPI:    {8, "when a leader leaves, until the others have elected another"},
-	vaultAPI:    {8, "when the active Vault leaves, until another has taken over"},
-	engines:     {8, "when a leader or the active Vault leaves, until another has taken over"},
-	consulAgent: {60, "one server in three and one client in two is away, and cannot be asked"},
-	consulDNS:   {60, "as above"},
-	pageHTTP:    {60, "as above; and an allocation has moved that the prober has not found yet"},
+	consulAPI:   {8, 12, 40, "when a leader leaves, until the others have elected another"},
+	nomadAPI:    {8, 12, 40, "when a leader leaves, until the others have elected another"},
+	vaultAPI:    {8, 12, 40, "when the active Vault leaves, until another has taken over"},
+	engines:     {8, 12, 40, "when a leader or the active Vault leaves, until another has taken over"},
+	consulAgent: {60, 15, 0, "one server in three and one client in two is away, and cannot be asked"},
+	consulDNS:   {60, 15, 0, "as above"},
+	allThere:    {60, 15, 0, "as above"},
+	pageHTTP:    {60, 15, 0, "an allocation has moved that the prober has not found yet"},
+	pageAny:     {6, 4, 0, "as above, and no other is on a machine yet"},
 }
 
 // replaceMachines gives all machines another root, which replaces them.
@@ -42,7 +43,7 @@ func replaceMachines(ctx context.Context, p *proof, phase *Phase) error {
 	}
 	phase.note("%d machines were replaced in %.0f s; meanwhile %d allocations or more of the sample job ran", len(p.machines), time.Since(began).Seconds(), fewest)
 	if fewest < 1 {
-		phase.problem("there was a moment without an allocation of the sample job")
+		phase.problem("there was a moment without an allocation of the sample job, or nobody said how many there are")
 	}
 	if err := p.outputs.Healthy(ctx); err != nil {
 		return err
@@ -87,9 +88,9 @@ func (p *proof) carried(ctx context.Context) (map[string]string, error) {
 }
 
 // following runs something that moves the sample job's allocations, and keeps telling the prober where they are. It
-// returns how many ran when there were fewest.
+// returns how many ran when there were fewest, and 0 if it never heard of any.
 func (p *proof) following(ctx context.Context, run func() error) (fewest int, err error) {
-	fewest = math.MaxInt
+	heard := false
 	following, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -97,7 +98,9 @@ func (p *proof) following(ctx context.Context, run func() error) (fewest int, er
 		defer ticker.Stop()
 		for {
 			if allocations, err := p.sample.Allocations(following); err == nil {
-				fewest = min(fewest, len(allocations))
+				if !heard || len(allocations) < fewest {
+					heard, fewest = true, len(allocations)
+				}
 				p.showPages(allocations)
 			}
 			select {

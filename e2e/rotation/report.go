@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -33,10 +34,8 @@ type Phase struct {
 	Seconds seconds            `json:"seconds"`
 	Probes  map[string]Figures `json:"probes"`
 	// Allowed are the probes that may fail in this phase, with the most failures and the reason. All others must not.
-	Allowed map[string]Allowance `json:"allowed,omitempty"`
-	// Elsewhere is how many probes were answered by another server than the one they asked first.
-	Elsewhere   int64     `json:"answeredByAnotherServer"`
-	Credentials []Changes `json:"credentialChanges"`
+	Allowed     map[string]Allowance `json:"allowed,omitempty"`
+	Credentials []Changes            `json:"credentialChanges"`
 	// Notes are figures of this phase alone.
 	Notes []string `json:"notes,omitempty"`
 	// Problems are what must not happen; empty in a phase that passed.
@@ -45,9 +44,17 @@ type Phase struct {
 
 // Allowance is a bound on failed probes.
 type Allowance struct {
-	Failed int    `json:"failed"`
+	Failed int `json:"failed"`
+	// Outage is the longest time without a success. What is nowhere allowed to fail has none.
+	Outage seconds `json:"outageSeconds"`
+	// Server is how many may fail of those that one server was asked, for a probe that asks another one then.
+	Server int    `json:"ofOneServer,omitempty"`
 	Why    string `json:"why"`
 }
+
+// tooSlow is a success for which a user would not have waited. Probes with an allowance may take up to their time-out: they ask
+// another server when the first does not answer.
+const tooSlow = 6 * time.Second
 
 // note adds a figure to the phase.
 func (p *Phase) note(format string, args ...any) {
@@ -70,20 +77,36 @@ func (p *Phase) allowElections(took time.Duration) {
 		if p.Allowed == nil {
 			p.Allowed = map[string]Allowance{}
 		}
-		p.Allowed[name] = Allowance{2 * restarts, "when Nomad's leader restarts for a new Consul token, until the others have elected another"}
+		p.Allowed[name] = Allowance{2 * restarts, 8, 4 * restarts, "when Nomad's leader restarts for a new Consul token, until the others have elected another"}
 	}
 }
 
-// judge adds a problem for each probe that failed more often than it may, or was never made.
-func (p *Phase) judge() {
+// judge adds a problem for each probe that failed more often, or for longer, than it may, was too slow, or was never made. Of a probe
+// that has several servers to ask, each server is judged as well.
+func (p *Phase) judge(servers []string) {
 	for _, name := range probeNames {
-		f, allowed := p.Probes[name], p.Allowed[name]
-		if f.Probes == 0 {
-			p.problem("%s: was never probed", name)
+		allowed, special := p.Allowed[name]
+		p.judgeOne(name, allowed, special)
+		if !slices.Contains(ofServers, name) {
+			continue
 		}
-		if f.Failed > allowed.Failed {
-			p.problem("%s: %d of %d probes failed, at most %d may: %v", name, f.Failed, f.Probes, allowed.Failed, f.Errors)
+		for _, server := range servers {
+			p.judgeOne(atServer(name, server), Allowance{Failed: allowed.Server, Outage: p.Seconds}, special)
 		}
+	}
+}
+
+func (p *Phase) judgeOne(name string, allowed Allowance, special bool) {
+	f := p.Probes[name]
+	switch {
+	case f.Probes == 0:
+		p.problem("%s: was never probed", name)
+	case f.Failed > allowed.Failed:
+		p.problem("%s: %d of %d probes failed, at most %d may: %v", name, f.Failed, f.Probes, allowed.Failed, f.Errors)
+	case f.Failed > 0 && f.Outage > allowed.Outage:
+		p.problem("%s: no success for %.0f s, at most %.0f s may go by: %v", name, float64(f.Outage), float64(allowed.Outage), f.Errors)
+	case !special && f.Slowest > seconds(tooSlow.Seconds()):
+		p.problem("%s: one took %.1f s, at most %s may be", name, float64(f.Slowest), tooSlow)
 	}
 }
 
@@ -95,10 +118,11 @@ func (p *Phase) print(w io.Writer) {
 	}
 	fmt.Fprintf(w, "\n=== %s: %s (%.0f s)\n", p.Name, verdict, float64(p.Seconds))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "probe\tprobes\tfailed\tmay fail\tmedian s\tslowest s")
+	fmt.Fprintln(table, "probe\tprobes\tfailed\tmay fail\toutage s\tmay be\tmedian s\tslowest s\tfailed of each server")
 	for _, name := range probeNames {
-		f := p.Probes[name]
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%.2f\t%.2f\n", name, f.Probes, f.Failed, p.Allowed[name].Failed, float64(f.Median), float64(f.Slowest))
+		f, allowed := p.Probes[name], p.Allowed[name]
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%.0f\t%.0f\t%.2f\t%.2f\t%s\n", name, f.Probes, f.Failed, allowed.Failed,
+			float64(f.Outage), float64(allowed.Outage), float64(f.Median), float64(f.Slowest), p.ofEach(name))
 	}
 	fmt.Fprintln(table, "\ncredential\tmachines\tchanges, fewest\tmost\t\t")
 	for _, c := range p.Credentials {
@@ -114,6 +138,17 @@ func (p *Phase) print(w io.Writer) {
 	for _, problem := range p.Problems {
 		fmt.Fprintln(w, "PROBLEM:", problem)
 	}
+}
+
+// ofEach says how many probes of each server failed.
+func (p *Phase) ofEach(name string) string {
+	var each []string
+	for _, probed := range slices.Sorted(maps.Keys(p.Probes)) {
+		if server, is := strings.CutPrefix(probed, atServer(name, "")); is {
+			each = append(each, fmt.Sprintf("%s %d/%d", server, p.Probes[probed].Failed, p.Probes[probed].Probes))
+		}
+	}
+	return strings.Join(each, ", ")
 }
 
 // write keeps the report as JSON in a folder.
