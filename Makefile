@@ -13,6 +13,11 @@ pins    = $(foreach p,hcloud vault tls random,tools/pulumi-resource-$(p) tools/p
 modules = . $(filter-out go.mod sdks/% $(pins),$(shell git ls-files '*go.mod' | sed 's|/go.mod$$||'))
 code    = $(shell for m in $(modules); do [ -z "$$(git ls-files "$$m/*.go")" ] || echo $$m; done)
 
+# Another configuration than the repository's, for the stack on the local cloud.
+ifdef CONFIG
+export STACK_CONFIG := $(abspath $(CONFIG))
+endif
+
 comma := ,
 space := $(subst ,, )
 
@@ -24,7 +29,7 @@ help: ## Show the targets
 preflight: ## Say what on this machine would keep the local cloud from working; changes nothing
 	@tools/preflight
 
-up: preflight $(stack) ## Bring up the local cloud, the platform on it and the sample jobs
+up: preflight $(stack) ## Bring up the local cloud, the platform on it and the sample jobs (CONFIG=… for another configuration)
 	@$(stack) up
 
 down: $(stack) ## Destroy the platform and the local cloud; nothing is left

@@ -33,6 +33,12 @@ func TestFailureReports(t *testing.T) {
 	})
 	var phases stack.Phases
 	require.NoError(t, s.Prepare(t.Context(), &phases))
+	// The time for which a machine is waited for in vain.
+	require.NoError(t, s.Configure(func(config map[string]any) error {
+		config["hashistack:patience"] = "1m"
+		return nil
+	}))
+	t.Setenv(stack.ConfigVariable, s.Config)
 
 	t.Run("a machine that the cloud refuses", func(t *testing.T) {
 		require.NoError(t, stack.SetFault(t.Context(), `{"kind": "no_capacity", "server": "client-2", "times": 99}`))

@@ -50,13 +50,16 @@ func Open() (*Stack, error) {
 			if err := bypassProxies(); err != nil {
 				return nil, err
 			}
-			return &Stack{Root: dir, Out: os.Stdout}, nil
+			return &Stack{Root: dir, Out: os.Stdout, Config: os.Getenv(ConfigVariable)}, nil
 		}
 		if dir == filepath.Dir(dir) {
 			return nil, errors.New("no Pulumi.yaml here or in a folder above: run this inside a checkout")
 		}
 	}
 }
+
+// ConfigVariable is the environment variable with another file of configuration than the repository's: make's CONFIG.
+const ConfigVariable = "STACK_CONFIG"
 
 // Path is a file in the folder that holds everything of the running stack.
 func (s *Stack) Path(name ...string) string {
