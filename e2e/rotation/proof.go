@@ -80,14 +80,35 @@ func Prove(ctx context.Context, s *stack.Stack, steps []Step, folder string) (er
 	if err := s.Down(ctx); err != nil {
 		return err
 	}
-	p := &proof{stack: s, settings: settings{lifetimes: short, generations: map[string]int{}}, report: &Report{
+	defer func() {
+		err = errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+		fmt.Fprintf(s.Out, "\nfigures: %s\n", filepath.Join(folder, "rotation.json"))
+	}()
+	if err := Shorten(s); err != nil {
+		return err
+	}
+	var phases stack.Phases
+	if err := s.Prepare(ctx, &phases); err != nil {
+		return err
+	}
+	if _, err := s.Operate(ctx, stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}}); err != nil {
+		return err
+	}
+	return ProveOn(ctx, s, steps, folder)
+}
+
+// Shorten has a stack that is still to come up let everything live for a minute or two.
+func Shorten(s *stack.Stack) error { return begun().write(s) }
+
+func begun() settings { return settings{lifetimes: short, generations: map[string]int{}} }
+
+// ProveOn goes through the steps on a stack that is up and was shortened before.
+func ProveOn(ctx context.Context, s *stack.Stack, steps []Step, folder string) (err error) {
+	p := &proof{stack: s, settings: begun(), report: &Report{
 		Lifetimes: short.text(),
 		Unproven:  []string{"a step of one machine's clock: the machines are containers and share the kernel's"},
 	}}
-	defer func() {
-		err = errors.Join(err, p.report.write(folder), s.Down(context.WithoutCancel(ctx)))
-		fmt.Fprintf(s.Out, "\nfigures: %s\n", filepath.Join(folder, "rotation.json"))
-	}()
+	defer func() { err = errors.Join(err, p.report.write(folder)) }()
 	if err := p.begin(ctx); err != nil {
 		return err
 	}
@@ -104,15 +125,8 @@ func Prove(ctx context.Context, s *stack.Stack, steps []Step, folder string) (er
 	return errors.Join(failed...)
 }
 
-// begin brings the platform up and starts to use it.
+// begin starts to use the platform.
 func (p *proof) begin(ctx context.Context) error {
-	var phases stack.Phases
-	if err := p.stack.Prepare(ctx, &phases); err != nil {
-		return err
-	}
-	if err := p.update(ctx); err != nil {
-		return err
-	}
 	var err error
 	if p.outputs, err = p.stack.Outputs(ctx); err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/e2e/jobs"
+	"hashistack/e2e/rotation"
 	"hashistack/e2e/security"
 	"hashistack/e2e/stack"
 )
@@ -55,6 +56,9 @@ func TestScenario(t *testing.T) {
 				assert.NoError(t, r.make("down"))
 			}
 		})
+		// Everything lives for a minute or two from the start, so that the stack can show that it is renewed.
+		require.NoError(t, rotation.Shorten(s))
+		t.Setenv(stack.ConfigVariable, s.Config)
 		r.firstPreview(t)
 		require.NoError(t, r.make("up"), "make up")
 	}
@@ -76,6 +80,9 @@ func TestScenario(t *testing.T) {
 	t.Run("no rendered file turns verification off", r.verification)
 	t.Run("no secret is in plain text", r.secrets)
 	t.Run("the denied job says why", r.denied)
+	if !*reuse {
+		t.Run("everything is issued anew while it is in use", r.renewals)
+	}
 	t.Run("jobs and machines get no further than they should", r.security)
 
 	if !*reuse && (!t.Failed() || !*keep) {
@@ -134,6 +141,13 @@ func (r *run) sampleJob(t *testing.T) {
 	for _, entry := range entries {
 		assert.Contains(t, entry.Service.Address, "10.0.2.", "instances are reached over the private network")
 	}
+}
+
+// renewals is the brief form of `make prove-rotation`.
+func (r *run) renewals(t *testing.T) {
+	steps, err := rotation.Choose(nil, true)
+	require.NoError(t, err)
+	require.NoError(t, rotation.ProveOn(t.Context(), r.stack, steps, t.TempDir()))
 }
 
 func (r *run) security(t *testing.T) {

@@ -29,6 +29,9 @@ func (s *Stack) Configure(change func(config map[string]any) error) error {
 	if content, err = yaml.Marshal(file); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(s.Path(), 0o700); err != nil {
+		return err
+	}
 	s.Config = s.Path("changed.yaml")
 	return os.WriteFile(s.Config, content, 0o600)
 }
