@@ -4,8 +4,9 @@ SHELL         := bash
 .DEFAULT_GOAL := help
 
 # The tools that are built here come first on the PATH, as they do after `eval "$(make -s env)"`.
-bin   := .tools/bin
-stack := $(bin)/stack
+bin    := .tools/bin
+stack  := $(bin)/stack
+settle := $(bin)/settle
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
 # The Go modules that we write. Left out: the generated SDKs, and the folders in tools/ that only pin something.
@@ -21,7 +22,7 @@ endif
 comma := ,
 space := $(subst ,, )
 
-.PHONY: help preflight up down env jobs security prove-security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack)
+.PHONY: help preflight up down env jobs security prove-security settle tools setup test test-unit test-products test-localcloud test-e2e fuzz lint bench prove-resume prove-rotation clean $(stack) $(settle)
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { gsub(/\$$\$$/, "$$", $$2); printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,8 +48,9 @@ security: $(stack) ## Try on the running stack what jobs and machines must not b
 prove-security: $(stack) ## Break protections of the running stack on purpose, see exactly their attempts turn red, and put all back
 	@$(stack) prove-security
 
-settle: $(stack) ## Clean up after an update that was killed, so that the next can go on (STACK=… for another than local)
-	@$(stack) settle $(if $(STACK),--stack $(STACK))
+# The local stack needs the environment that its updates have. Any other has it from the caller.
+settle: $(if $(filter-out local,$(STACK)),$(settle),$(stack)) ## Clean up after an update that was killed, so that the next can go on (STACK=… for another than local)
+	@$(if $(filter-out local,$(STACK)),$(settle) --stack '$(STACK)',$(stack) settle)
 
 test: test-unit test-products test-localcloud test-e2e ## Run every test, the fast ones first
 
@@ -95,5 +97,8 @@ clean: ## Remove what was built here; the cache outside of the checkout stays
 	rm -rf .tools .out
 
 # Go finds out by itself what has changed, in a fraction of a second.
-$(stack):
+$(stack): $(settle)
 	@cd e2e && go build -o ../$@ .
+
+$(settle):
+	@cd tools/settle && go build -o ../../$@ .

@@ -41,6 +41,7 @@ func command() *cobra.Command {
 		{"jobs", "Run the sample jobs on the running stack", runJobs},
 		{"security", "Try on the running stack what jobs and machines must not be able to do", trySecurity},
 		{"prove-security", "Break protections of the running stack on purpose, and see the attempts turn red", proveSecurity},
+		{"settle", "Clean up after an update that was killed, so that the next one can go on", settle},
 		{"env", "Print shell exports for working with the running stack", env},
 	} {
 		root.AddCommand(&cobra.Command{Use: c.use, Short: c.short, Args: cobra.NoArgs, RunE: func(cmd *cobra.Command, _ []string) error {
@@ -51,6 +52,6 @@ func command() *cobra.Command {
 			return c.run(cmd.Context(), s)
 		}})
 	}
-	root.AddCommand(benchCommand(), settleCommand(), resumeCommand(), rotationCommand())
+	root.AddCommand(benchCommand(), resumeCommand(), rotationCommand())
 	return root
 }

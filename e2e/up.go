@@ -89,6 +89,8 @@ func env(ctx context.Context, s *stack.Stack) error {
 	return nil
 }
 
+func settle(ctx context.Context, s *stack.Stack) error { return s.Settle(ctx) }
+
 func down(ctx context.Context, s *stack.Stack) error { return s.Down(ctx) }
 
 // summarise says how to use what has come up. Tokens are asked for, not shown: terminals are logged and recorded.

@@ -17,9 +17,9 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 	vault "github.com/hashicorp/vault/api"
 
-	"hashistack/e2e/poll"
 	"hashistack/e2e/stack"
 	"hashistack/internal/names"
+	"hashistack/internal/poll"
 )
 
 var (

@@ -10,8 +10,8 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 
-	"hashistack/e2e/poll"
 	"hashistack/internal/names"
+	"hashistack/internal/poll"
 )
 
 // failingRenewal cuts one machine off from Vault, and checks that Consul shows it before anything has expired.

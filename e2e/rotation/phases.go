@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"hashistack/e2e/jobs"
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
 )
 
 const (

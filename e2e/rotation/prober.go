@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
 )
 
 const (

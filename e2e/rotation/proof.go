@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"hashistack/e2e/jobs"
-	"hashistack/e2e/poll"
 	"hashistack/e2e/stack"
+	"hashistack/internal/poll"
 )
 
 // proof is what the phases share.

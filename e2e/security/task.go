@@ -9,7 +9,7 @@ import (
 
 	nomad "github.com/hashicorp/nomad/api"
 
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
 )
 
 // taskTimeout covers the placement of a task and its end.

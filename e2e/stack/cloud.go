@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"hashistack/internal/poll"
 )
 
 const (
@@ -55,29 +58,27 @@ func (s *Stack) StartCloud(ctx context.Context) error {
 func (s *Stack) bringUpCloud(ctx context.Context, token string, running int) error {
 	if running != 0 { // it may have the machines' image to build
 		s.say("the local cloud is starting already (pid %d, log %s): waiting for it", running, s.Path("cloud.log"))
-		waiting, stop := context.WithCancel(ctx)
-		defer stop()
-		return s.awaitCloud(ctx, token, s.gone(waiting, running))
+		return s.awaitCloud(ctx, token, func() error {
+			if s.cloudPID() != running {
+				return errors.New("by itself, or by somebody else")
+			}
+			return nil
+		})
 	}
 	process, err := s.spawnCloud(ctx)
 	if err != nil {
 		return fmt.Errorf("start the local cloud: %w", err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- process.Wait() }()
-	return s.awaitCloud(ctx, token, ended)
-}
-
-// gone tells when a local cloud that we did not start has ended.
-func (s *Stack) gone(ctx context.Context, pid int) <-chan error {
-	ended := make(chan error, 1)
-	go func() {
-		for ctx.Err() == nil && s.cloudPID() == pid {
-			time.Sleep(200 * time.Millisecond) // between two looks; awaitCloud bounds them
+	exit := make(chan error, 1)
+	go func() { exit <- cmp.Or(process.Wait(), errors.New("without an error")) }()
+	return s.awaitCloud(ctx, token, func() error {
+		select {
+		case err := <-exit:
+			return err
+		default:
+			return nil
 		}
-		ended <- errors.New("by itself, or by somebody else")
-	}()
-	return ended
+	})
 }
 
 // spawnCloud starts the daemon in a session of its own, so that it outlives us and the terminal.
@@ -98,24 +99,25 @@ func (s *Stack) spawnCloud(ctx context.Context) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-func (s *Stack) awaitCloud(ctx context.Context, token string, ended <-chan error) error {
-	deadline := time.After(cloudStart)
-	for {
+// awaitCloud waits until the local cloud's API answers. ended says how the process has ended; nil while it runs.
+func (s *Stack) awaitCloud(ctx context.Context, token string, ended func() error) error {
+	err := poll.Until(ctx, cloudStart, "the local cloud's API to answer", func(ctx context.Context) error {
 		status, err := probe(ctx, token)
 		if err == nil && status == http.StatusOK {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%w: the local cloud goes on starting; `make up` waits for it, `make down` stops it", ctx.Err())
-		case err := <-ended:
-			return fmt.Errorf("the local cloud ended (%w) before it answered; the end of %s:\n%s", err, s.Path("cloud.log"), s.logTail())
-		case <-deadline:
-			return fmt.Errorf("the local cloud's API did not answer within %s (last: status %d, %w); the end of %s:\n%s",
-				cloudStart, status, err, s.Path("cloud.log"), s.logTail())
-		case <-time.After(100 * time.Millisecond):
+		if end := ended(); end != nil {
+			return poll.Final(fmt.Errorf("its process ended: %w", end))
 		}
+		return cmp.Or(err, fmt.Errorf("status %d", status))
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: the local cloud goes on starting; `make up` waits for it, `make down` stops it", ctx.Err())
 	}
+	return fmt.Errorf("%w; the end of %s:\n%s", err, s.Path("cloud.log"), s.logTail())
 }
 
 // probe asks the API something cheap.
@@ -197,19 +199,19 @@ func (s *Stack) StopCloud(ctx context.Context) error {
 	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stop the local cloud (pid %d): %w", pid, err)
 	}
-	deadline := time.After(cloudStop)
-	for s.cloudPID() != 0 {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deadline:
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("kill the local cloud (pid %d), which did not stop within %s: %w", pid, cloudStop, err)
-			}
-		case <-time.After(50 * time.Millisecond):
+	stopped := func(context.Context) error {
+		if running := s.cloudPID(); running != 0 {
+			return fmt.Errorf("pid %d runs", running)
 		}
+		return nil
 	}
-	return nil
+	if err := poll.Until(ctx, cloudStop, "the local cloud to stop", stopped); err == nil || ctx.Err() != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("kill the local cloud (pid %d), which did not stop within %s: %w", pid, cloudStop, err)
+	}
+	return poll.Until(ctx, cloudStop, "the local cloud to end when it was killed", stopped)
 }
 
 // RemoveCloud stops the local cloud and removes all that it made on this host.

@@ -12,8 +12,8 @@ import (
 	nomad "github.com/hashicorp/nomad/api"
 	vault "github.com/hashicorp/vault/api"
 
-	"hashistack/e2e/poll"
 	"hashistack/internal/names"
+	"hashistack/internal/poll"
 )
 
 // healthTimeout bounds the wait for agents that join after the update has ended: clients, above all.

@@ -5,12 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"hashistack/e2e/settle"
 )
 
 // Settle makes the stack ready for an update after one that was killed. It does nothing if none was killed.
@@ -18,13 +15,7 @@ func (s *Stack) Settle(ctx context.Context) error {
 	if err := s.unlock(ctx); err != nil {
 		return err
 	}
-	token, err := s.token()
-	if err != nil {
-		return err
-	}
-	return settle.Run(ctx, settle.Options{Project: s.Root, Token: token, Out: s.Out, Command: func(ctx context.Context, args ...string) (*exec.Cmd, error) {
-		return s.command(ctx, "pulumi", append(args, "--non-interactive")...)
-	}})
+	return s.run(ctx, "settle", "--stack", Name)
 }
 
 // unlock removes locks of the stack whose pulumi no longer runs: one that was killed could not remove its own.

@@ -14,6 +14,10 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"hashistack/internal/stackstate"
 )
 
 // command is one of the pinned tools or a script, run in the checkout with the stack's environment.
@@ -83,6 +87,24 @@ func (s *Stack) Export(ctx context.Context, secrets bool) ([]byte, error) {
 		args = append(args, "--show-secrets")
 	}
 	return s.pulumiOutput(ctx, args...)
+}
+
+// State is the stack's state as `pulumi stack export` has it.
+func (s *Stack) State(ctx context.Context, secrets bool) (*apitype.DeploymentV3, error) {
+	exported, err := s.Export(ctx, secrets)
+	if err != nil {
+		return nil, err
+	}
+	return stackstate.Decode(exported)
+}
+
+// SavedState is the stack's state as pulumi has saved it last. It is read without asking pulumi, which may be stopped.
+func (s *Stack) SavedState() (*apitype.DeploymentV3, error) {
+	content, err := os.ReadFile(s.stateFile())
+	if err != nil {
+		return nil, err
+	}
+	return stackstate.DecodeFile(content)
 }
 
 // ErrFailed is returned, wrapped, when pulumi ran to its end and says that the operation failed.

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
 )
 
 // bootTimeout bounds the restart of a machine that is installed already.

@@ -101,8 +101,13 @@ func (s *Stack) makeToken() (string, error) {
 
 // exists tells whether the stack has a state.
 func (s *Stack) exists() bool {
-	_, err := os.Stat(s.Path("state", ".pulumi", "stacks", "hashistack", Name+".json"))
+	_, err := os.Stat(s.stateFile())
 	return err == nil
+}
+
+// stateFile is where the local backend keeps the stack's state.
+func (s *Stack) stateFile() string {
+	return s.Path("state", ".pulumi", "stacks", "hashistack", Name+".json")
 }
 
 // IsUp tells whether there is anything of a stack: its state, or the local cloud's.

@@ -63,31 +63,21 @@ func ResetCalls(ctx context.Context) error { return control(ctx, http.MethodDele
 
 // Dependencies reads from the state which resources each one waits for when it is created, by URN.
 func (s *Stack) Dependencies(ctx context.Context) (map[string][]string, error) {
-	content, err := s.Export(ctx, false)
+	state, err := s.State(ctx, false)
 	if err != nil {
 		return nil, err
 	}
-	var state struct {
-		Deployment struct {
-			Resources []struct {
-				URN          string   `json:"urn"`
-				Parent       string   `json:"parent"`
-				Provider     string   `json:"provider"` // URN::ID
-				Dependencies []string `json:"dependencies"`
-			} `json:"resources"`
-		} `json:"deployment"`
-	}
-	if err := json.Unmarshal(content, &state); err != nil {
-		return nil, fmt.Errorf("decode the stack's state: %w", err)
-	}
 	all := map[string][]string{}
-	for _, r := range state.Deployment.Resources {
-		waits := append(r.Dependencies, r.Parent)
+	for _, r := range state.Resources {
+		waits := []string{string(r.Parent)}
+		for _, urn := range r.Dependencies {
+			waits = append(waits, string(urn))
+		}
 		// A default provider is made only when its first resource has all that it waits for, so nothing waits for it.
-		if i := strings.LastIndex(r.Provider, "::"); i > 0 && !strings.Contains(r.Provider, "::default") {
+		if i := strings.LastIndex(r.Provider, "::"); i > 0 && !strings.Contains(r.Provider, "::default") { // URN::ID
 			waits = append(waits, r.Provider[:i])
 		}
-		all[r.URN] = waits
+		all[string(r.URN)] = waits
 	}
 	return all, nil
 }

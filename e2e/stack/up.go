@@ -52,19 +52,21 @@ func (s *Stack) Prepare(ctx context.Context, phases *Phases) error {
 	return nil
 }
 
-// buildTools builds the tools that are missing, and the local cloud, which is a part of this repository.
+// buildTools builds the tools that are missing, and the two that are a part of this repository.
 func (s *Stack) buildTools(ctx context.Context) error {
 	if err := s.run(ctx, filepath.Join(s.Root, "tools", "build")); err != nil {
 		return err
 	}
-	cmd, err := s.command(ctx, "go", "build", "-o", filepath.Join(s.Root, ".tools", "bin", "localcloud"), ".")
-	if err != nil {
-		return err
-	}
-	cmd.Dir = filepath.Join(s.Root, "localcloud")
-	cmd.Stdout, cmd.Stderr = s.Out, s.Out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build the local cloud: %w", err)
+	for name, folder := range map[string]string{"localcloud": "localcloud", "settle": "tools/settle"} {
+		cmd, err := s.command(ctx, "go", "build", "-o", filepath.Join(s.Root, ".tools", "bin", name), ".")
+		if err != nil {
+			return err
+		}
+		cmd.Dir = filepath.Join(s.Root, folder)
+		cmd.Stdout, cmd.Stderr = s.Out, s.Out
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("build %s: %w", name, err)
+		}
 	}
 	return nil
 }

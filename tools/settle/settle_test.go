@@ -1,4 +1,4 @@
-package settle
+package main
 
 import (
 	"context"
@@ -72,11 +72,11 @@ func stackWith(t *testing.T, endpoint string) (Options, *strings.Builder, string
 	file := filepath.Join(dir, "state.json")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(killed, "%q", `"`+endpoint+`"`, 1)), 0o600))
 	var out strings.Builder
-	return Options{Project: dir, Out: &out, Command: func(ctx context.Context, args ...string) (*exec.Cmd, error) {
+	return Options{Project: dir, Out: &out, Command: func(ctx context.Context, args ...string) *exec.Cmd {
 		if args[1] == "import" {
-			return exec.CommandContext(ctx, "cp", args[3], file), nil
+			return exec.CommandContext(ctx, "cp", args[3], file)
 		}
-		return exec.CommandContext(ctx, "cat", file), nil
+		return exec.CommandContext(ctx, "cat", file)
 	}}, &out, file
 }
 

@@ -1,4 +1,4 @@
-package settle
+package main
 
 import (
 	"cmp"
@@ -10,20 +10,22 @@ import (
 	"time"
 
 	"github.com/hetznercloud/hcloud-go/v2/hcloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
+	"hashistack/internal/stackstate"
 )
 
 // lockTimeout bounds the wait for the action that creates a machine: the machine is locked until it ends.
 const lockTimeout = 5 * time.Minute
 
 // findHetzner looks for what a create made. It looks by name, which is unique in a project for each kind of thing.
-func findHetzner(ctx context.Context, s *state, r resource) (orphan, error) {
+func findHetzner(ctx context.Context, s *state, r apitype.ResourceV3) (orphan, error) {
 	client, err := hetznerClient(s, r)
 	if err != nil {
 		return nil, err
 	}
-	name := r.text("name")
+	name := text(r, "name")
 	switch r.Type {
 	case "hcloud:index/server:Server":
 		found, _, err := client.Server.GetByName(ctx, name)
@@ -80,12 +82,12 @@ func findHetzner(ctx context.Context, s *state, r resource) (orphan, error) {
 		"then run `pulumi refresh --clear-pending-creates`", name)
 }
 
-func hetznerClient(s *state, r resource) (*hcloud.Client, error) {
+func hetznerClient(s *state, r apitype.ResourceV3) (*hcloud.Client, error) {
 	provider, err := s.provider(r)
 	if err != nil {
 		return nil, err
 	}
-	token, endpoint := cmp.Or(provider.text("token"), s.token), provider.text("endpoint")
+	token, endpoint := cmp.Or(text(provider, "token"), s.token), text(provider, "endpoint")
 	if token == "" {
 		return nil, errors.New("no API token: export HCLOUD_TOKEN")
 	}
@@ -97,19 +99,19 @@ func hetznerClient(s *state, r resource) (*hcloud.Client, error) {
 }
 
 // hetznerOrphan makes sure that the thing that has the name was created by the interrupted update.
-func (s *state) hetznerOrphan(r resource, id int64, labels map[string]string, remove func(context.Context) error) (orphan, error) {
+func (s *state) hetznerOrphan(r apitype.ResourceV3, id int64, labels map[string]string, remove func(context.Context) error) (orphan, error) {
 	number := strconv.FormatInt(id, 10)
-	if s.owns(number, r.Type) {
+	if s.owns(number, string(r.Type)) {
 		return nil, nil //nolint:nilnil // it is another resource of the stack: there is no orphan
 	}
 	wanted, _ := r.Inputs["labels"].(map[string]any)
 	for key, value := range wanted {
-		if labels[key] != text(value) {
+		if labels[key] != stackstate.Text(value) {
 			return nil, fmt.Errorf("%s %q (ID %s) exists and is not of this stack: its label %s is %q, not %q; delete or rename it, then try again",
-				r.Type, r.text("name"), number, key, labels[key], text(value))
+				r.Type, text(r, "name"), number, key, labels[key], stackstate.Text(value))
 		}
 	}
-	return thing{fmt.Sprintf("%s (ID %s)", r.text("name"), number), func(ctx context.Context) error {
+	return thing{fmt.Sprintf("%s (ID %s)", text(r, "name"), number), func(ctx context.Context) error {
 		return poll.Until(ctx, lockTimeout, "Hetzner to end the action that creates it", func(ctx context.Context) error {
 			err := remove(ctx)
 			if hcloud.IsError(err, hcloud.ErrorCodeNotFound) {
@@ -121,19 +123,19 @@ func (s *state) hetznerOrphan(r resource, id int64, labels map[string]string, re
 }
 
 // findSubnet looks for a subnet by its range; it has neither name nor labels.
-func (s *state) findSubnet(ctx context.Context, client *hcloud.Client, r resource) (orphan, error) {
+func (s *state) findSubnet(ctx context.Context, client *hcloud.Client, r apitype.ResourceV3) (orphan, error) {
 	id, _ := r.Inputs["networkId"].(float64)
 	network, _, err := client.Network.GetByID(ctx, int64(id))
 	if err != nil || network == nil {
 		return nil, err
 	}
-	_, wanted, err := net.ParseCIDR(r.text("ipRange"))
+	_, wanted, err := net.ParseCIDR(text(r, "ipRange"))
 	if err != nil {
 		return nil, err
 	}
 	for _, subnet := range network.Subnets {
 		key := fmt.Sprintf("%d-%s", network.ID, subnet.IPRange)
-		if subnet.IPRange.String() != wanted.String() || s.owns(key, r.Type) {
+		if subnet.IPRange.String() != wanted.String() || s.owns(key, string(r.Type)) {
 			continue
 		}
 		return thing{"subnet " + key, func(ctx context.Context) error {

@@ -1,17 +1,7 @@
-// Package settle brings a stack whose update was killed back to where `pulumi up` can go on.
-//
-// A killed pulumi leaves three things behind: its lock, plugins that still carry out their last request, and a list of
-// unfinished operations in the stack's state. For a create in that list the state does not tell whether the thing
-// exists. The next `pulumi up` warns and creates it again, which fails where names are unique and makes a second one
-// where they are not.
-//
-// So each is looked up where it would be. What is found was never in the state, so nothing can refer to it, and it is
-// deleted. Then the list is cleared.
-package settle
+package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +10,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+
+	"hashistack/internal/stackstate"
 )
 
 // Options say which stack is settled.
@@ -27,7 +21,7 @@ type Options struct {
 	// Project is the folder with Pulumi.yaml.
 	Project string
 	// Command makes a command of the pulumi CLI for the stack, to be run in Project.
-	Command func(ctx context.Context, args ...string) (*exec.Cmd, error)
+	Command func(ctx context.Context, args ...string) *exec.Cmd
 	// Token is for the Hetzner API, where the stack's configuration has none.
 	Token string
 	// Out receives a line for each operation.
@@ -36,30 +30,32 @@ type Options struct {
 
 // Run settles the stack. It changes nothing where an earlier update ended by itself.
 func Run(ctx context.Context, opts Options) error {
-	state, err := opts.export(ctx, false)
+	exported, err := opts.export(ctx)
 	if err != nil {
 		return err
 	}
-	if len(state.Deployment.Pending) == 0 {
-		return nil
+	encrypted, err := stackstate.Decode(exported)
+	if err != nil || len(encrypted.PendingOperations) == 0 {
+		return err
 	}
-	fmt.Fprintf(opts.Out, "an update was interrupted in the middle of %d operations; settling them\n", len(state.Deployment.Pending))
+	fmt.Fprintf(opts.Out, "an update was interrupted in the middle of %d operations; settling them\n", len(encrypted.PendingOperations))
 	// First make sure that nothing is created any more. The worst case is a plugin that waits to initialise Vault: the
 	// keys would be in an answer that nobody receives.
 	if err := stopOrphans(ctx, opts.Project, opts.Out); err != nil {
 		return fmt.Errorf("stop what the killed update left running: %w", err)
 	}
-	if state, err = opts.export(ctx, true); err != nil {
+	state, err := opts.state(ctx)
+	if err != nil {
 		return err
 	}
 	var failed []error
-	for _, op := range inOrder(state.Deployment.Pending) {
+	for _, op := range inOrder(state.PendingOperations) {
 		outcome, err := state.settle(ctx, op)
 		if err != nil {
-			failed = append(failed, fmt.Errorf("%s of %s %s: %w", op.Type, op.Resource.Type, op.Resource.name(), err))
+			failed = append(failed, fmt.Errorf("%s of %s %s: %w", op.Type, op.Resource.Type, op.Resource.URN.Name(), err))
 			continue
 		}
-		fmt.Fprintf(opts.Out, "  %s %s %s: %s\n", op.Type, op.Resource.Type, op.Resource.name(), outcome)
+		fmt.Fprintf(opts.Out, "  %s %s %s: %s\n", op.Type, op.Resource.Type, op.Resource.URN.Name(), outcome)
 	}
 	if len(failed) > 0 {
 		return fmt.Errorf("the state still lists the operations that were interrupted: %w", errors.Join(failed...))
@@ -68,10 +64,10 @@ func Run(ctx context.Context, opts Options) error {
 }
 
 // inOrder puts machines first: deleting a machine also removes what was begun inside of it.
-func inOrder(ops []operation) []operation {
+func inOrder(ops []apitype.OperationV2) []apitype.OperationV2 {
 	sorted := slices.Clone(ops)
-	slices.SortStableFunc(sorted, func(a, b operation) int {
-		rank := func(op operation) int {
+	slices.SortStableFunc(sorted, func(a, b apitype.OperationV2) int {
+		rank := func(op apitype.OperationV2) int {
 			if op.Resource.Type == "hcloud:index/server:Server" {
 				return 0
 			}
@@ -83,19 +79,19 @@ func inOrder(ops []operation) []operation {
 }
 
 // settle brings one interrupted operation to an end and says how.
-func (s *state) settle(ctx context.Context, op operation) (outcome string, err error) {
+func (s *state) settle(ctx context.Context, op apitype.OperationV2) (outcome string, err error) {
 	switch op.Type {
-	case "creating":
-	case "updating", "deleting":
+	case apitype.OperationTypeCreating:
+	case apitype.OperationTypeUpdating, apitype.OperationTypeDeleting:
 		return "the next update does it again", nil
 	default: // reading, importing
 		return "nothing was changed by it", nil
 	}
-	if s.has(op.Resource.URN) {
+	if stackstate.Has(s.DeploymentV3, op.Resource.URN) {
 		return "the stack has it since: an older interruption", nil
 	}
-	kind, _, _ := strings.Cut(op.Resource.Type, ":")
-	find, ok := map[string]func(context.Context, *state, resource) (orphan, error){
+	kind, _, _ := strings.Cut(string(op.Resource.Type), ":")
+	find, ok := map[string]func(context.Context, *state, apitype.ResourceV3) (orphan, error){
 		"hcloud": findHetzner, "vault": findVault, "consul": findConsul, "nomad": findNomad,
 	}[kind]
 	if !ok {
@@ -130,35 +126,34 @@ type thing struct {
 func (t thing) String() string                   { return t.description }
 func (t thing) remove(ctx context.Context) error { return t.delete(ctx) }
 
-// export reads the stack's state, with secrets in plain text on demand.
-func (o Options) export(ctx context.Context, secrets bool) (*state, error) {
-	args := []string{"stack", "export"}
-	if secrets {
-		args = append(args, "--show-secrets")
-	}
-	cmd, err := o.Command(ctx, args...)
+// state reads the stack's state, with its secrets in plain text.
+func (o Options) state(ctx context.Context) (*state, error) {
+	exported, err := o.export(ctx, "--show-secrets")
 	if err != nil {
 		return nil, err
 	}
-	content, err := output(cmd)
+	decoded, err := stackstate.Decode(exported)
+	if err != nil {
+		return nil, err
+	}
+	return &state{decoded, o.Project, o.Token}, nil
+}
+
+func (o Options) export(ctx context.Context, flags ...string) ([]byte, error) {
+	exported, err := output(o.Command(ctx, append([]string{"stack", "export"}, flags...)...))
 	if err != nil {
 		return nil, fmt.Errorf("export the stack's state: %w", err)
 	}
-	var s state
-	if err := json.Unmarshal(content, &s); err != nil {
-		return nil, fmt.Errorf("decode the stack's state: %w", err)
-	}
-	s.raw, s.project, s.token = content, o.Project, o.Token
-	return &s, nil
+	return exported, nil
 }
 
 // forget removes the list of interrupted operations from the state and nothing else.
 func (o Options) forget(ctx context.Context) error {
-	state, err := o.export(ctx, false)
+	exported, err := o.export(ctx)
 	if err != nil {
 		return err
 	}
-	content, err := state.withoutPending()
+	content, err := withoutPending(exported)
 	if err != nil {
 		return err
 	}
@@ -171,11 +166,7 @@ func (o Options) forget(ctx context.Context) error {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		return err
 	}
-	cmd, err := o.Command(ctx, "stack", "import", "--file", file)
-	if err != nil {
-		return err
-	}
-	if _, err := output(cmd); err != nil {
+	if _, err := output(o.Command(ctx, "stack", "import", "--file", file)); err != nil {
 		return fmt.Errorf("import the settled state: %w", err)
 	}
 	return nil

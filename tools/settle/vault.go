@@ -1,4 +1,4 @@
-package settle
+package main
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	vault "github.com/hashicorp/vault/api"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
 )
 
 // vaultMounts are the types that mount something: the input that holds the path, the path without that input, and where
@@ -28,22 +29,23 @@ const (
 )
 
 // findVault looks for what a create mounted or registered.
-func findVault(ctx context.Context, s *state, r resource) (orphan, error) {
-	mount, isMount := vaultMounts[r.Type]
-	if !isMount && r.Type != appRole && r.Type != appRoleSecretID {
+func findVault(ctx context.Context, s *state, r apitype.ResourceV3) (orphan, error) {
+	kind := string(r.Type)
+	mount, isMount := vaultMounts[kind]
+	if !isMount && kind != appRole && kind != appRoleSecretID {
 		return nil, nil //nolint:nilnil // written again by the next update: there is no orphan
 	}
 	client, err := vaultClient(s, r)
 	if err != nil {
 		return nil, err
 	}
-	switch r.Type {
+	switch kind {
 	case appRole:
-		return findAppRole(ctx, client, r)
+		return s.findAppRole(ctx, client, r)
 	case appRoleSecretID:
-		return findSecretID(ctx, client, r)
+		return s.findSecretID(ctx, client, r)
 	}
-	path := strings.Trim(cmp.Or(r.text(mount.input), mount.path, r.text("type")), "/")
+	path := strings.Trim(cmp.Or(text(r, mount.input), mount.path, text(r, "type")), "/")
 	listing, err := client.Logical().ReadWithContext(ctx, strings.Trim(mount.under, "/"))
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", mount.under, err)
@@ -59,7 +61,7 @@ func findVault(ctx context.Context, s *state, r resource) (orphan, error) {
 	// Somebody else's mount may have been there before: the create would then have failed. The description tells whose
 	// it is.
 	details, _ := listing.Data[path+"/"].(map[string]any)
-	if there, ours := fmt.Sprint(details["description"]), r.text("description"); there != ours {
+	if there, ours := fmt.Sprint(details["description"]), text(r, "description"); there != ours {
 		return nil, fmt.Errorf("%s%s exists with another description, %q: it is not of this stack; remove or move it, then try again",
 			mount.under, path, there)
 	}
@@ -69,19 +71,24 @@ func findVault(ctx context.Context, s *state, r resource) (orphan, error) {
 	}}, nil
 }
 
-// rolePath is where an AppRole role, or the role of a SecretID, is in Vault.
-func rolePath(r resource) string {
-	return fmt.Sprintf("auth/%s/role/%s", strings.Trim(cmp.Or(r.text("backend"), "approle"), "/"), r.text("roleName"))
+// authMount is where the auth method of an AppRole role, or of a SecretID's role, is mounted.
+func authMount(r apitype.ResourceV3) string {
+	return strings.Trim(cmp.Or(text(r, "backend"), "approle"), "/")
 }
 
-func findAppRole(ctx context.Context, client *vault.Client, r resource) (orphan, error) {
+// rolePath is where an AppRole role, or the role of a SecretID, is in Vault. It is also the ID of the role's resource.
+func rolePath(r apitype.ResourceV3) string {
+	return fmt.Sprintf("auth/%s/role/%s", authMount(r), text(r, "roleName"))
+}
+
+func (s *state) findAppRole(ctx context.Context, client *vault.Client, r apitype.ResourceV3) (orphan, error) {
 	path := rolePath(r)
 	found, err := client.Logical().ReadWithContext(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", path, err)
 	}
-	if found == nil {
-		return nil, nil //nolint:nilnil // there is no orphan
+	if found == nil || s.owns(path, appRole) {
+		return nil, nil //nolint:nilnil // there is no orphan, or it is another resource of the stack
 	}
 	return thing{path, func(ctx context.Context) error {
 		_, err := client.Logical().DeleteWithContext(ctx, path)
@@ -89,23 +96,28 @@ func findAppRole(ctx context.Context, client *vault.Client, r resource) (orphan,
 	}}, nil
 }
 
-func findSecretID(ctx context.Context, client *vault.Client, r resource) (orphan, error) {
+func (s *state) findSecretID(ctx context.Context, client *vault.Client, r apitype.ResourceV3) (orphan, error) {
 	role := rolePath(r) + "/secret-id/"
-	body := map[string]any{"secret_id": r.text("secretId")}
+	body := map[string]any{"secret_id": text(r, "secretId")}
 	found, err := client.Logical().WriteWithContext(ctx, role+"lookup", body)
 	if err != nil {
-		return nil, fmt.Errorf("look up a SecretID of role %s: %w", r.text("roleName"), err)
+		return nil, fmt.Errorf("look up a SecretID of role %s: %w", text(r, "roleName"), err)
 	}
 	if found == nil {
 		return nil, nil //nolint:nilnil // there is no orphan
 	}
-	return thing{"the SecretID of role " + r.text("roleName"), func(ctx context.Context) error {
+	// Vault's accessor of a SecretID is a part of the resource's ID.
+	id := fmt.Sprintf("backend=%s::role=%s::accessor=%v", authMount(r), text(r, "roleName"), found.Data["secret_id_accessor"])
+	if s.owns(id, appRoleSecretID) {
+		return nil, nil //nolint:nilnil // it is another resource of the stack
+	}
+	return thing{"the SecretID of role " + text(r, "roleName"), func(ctx context.Context) error {
 		_, err := client.Logical().WriteWithContext(ctx, role+"destroy", body)
 		return err
 	}}, nil
 }
 
-func vaultClient(s *state, r resource) (*vault.Client, error) {
+func vaultClient(s *state, r apitype.ResourceV3) (*vault.Client, error) {
 	provider, err := s.provider(r)
 	if err != nil {
 		return nil, err
@@ -114,8 +126,8 @@ func vaultClient(s *state, r resource) (*vault.Client, error) {
 	if config.Error != nil {
 		return nil, config.Error
 	}
-	config.Address = provider.text("address")
-	ca := inProject(s.project, provider.text("caCertFile"))
+	config.Address = text(provider, "address")
+	ca := inProject(s.project, text(provider, "caCertFile"))
 	if err := config.ConfigureTLS(&vault.TLSConfig{CACert: ca}); err != nil {
 		return nil, fmt.Errorf("trust %s: %w", ca, err)
 	}
@@ -123,6 +135,6 @@ func vaultClient(s *state, r resource) (*vault.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client.SetToken(provider.text("token"))
+	client.SetToken(text(provider, "token"))
 	return client, nil
 }

@@ -1,4 +1,4 @@
-package settle
+package main
 
 import (
 	"context"
@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"hashistack/e2e/poll"
+	"hashistack/internal/poll"
 )
 
 // engineAddress matches the last argument of a plugin: the address of the engine that it works for.

@@ -39,3 +39,15 @@ func TestUntilTellsAnInterruptionFromTheEndOfTime(t *testing.T) {
 	err := Until(ctx, time.Minute, "a leader", func(context.Context) error { return errors.New("none") })
 	assert.EqualError(t, err, "interrupted after waiting 0s for a leader: none")
 }
+
+func TestUntilEndsAtAFinalError(t *testing.T) {
+	cause := errors.New("it has ended")
+	tries := 0
+	err := Until(t.Context(), time.Minute, "an answer", func(context.Context) error {
+		tries++
+		return Final(cause)
+	})
+	require.EqualError(t, err, "waiting for an answer: it has ended")
+	require.ErrorIs(t, err, cause)
+	assert.Equal(t, 1, tries)
+}
