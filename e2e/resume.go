@@ -45,7 +45,7 @@ func proveResume(ctx context.Context, s *stack.Stack, chosen map[int]bool) error
 		if len(chosen) > 0 && !chosen[i+1] {
 			continue
 		}
-		title := fmt.Sprintf("%d of %d: %s", i+1, len(moments), moment.Name)
+		title := fmt.Sprintf("%d of %d: %s", i+1, len(moments), moment.What)
 		fmt.Fprintf(s.Out, "\n=== %s\n", title)
 		start := time.Now()
 		err := resume.Prove(ctx, s, moment)
@@ -55,7 +55,7 @@ func proveResume(ctx context.Context, s *stack.Stack, chosen map[int]bool) error
 		verdict := "came up"
 		if err != nil {
 			verdict = "FAILED: " + err.Error()
-			failed = append(failed, fmt.Errorf("%s: %w", moment.Name, err))
+			failed = append(failed, fmt.Errorf("%s: %w", moment.What, err))
 		}
 		verdicts = append(verdicts, fmt.Sprintf("%s: %s (%.0f s)", title, verdict, time.Since(start).Seconds()))
 		fmt.Fprintf(s.Out, "=== %s\n", verdicts[len(verdicts)-1])

@@ -16,21 +16,12 @@ import (
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/stack"
+	"hashistack/internal/poll"
 )
 
-// Moment is when pulumi is killed.
-type Moment struct {
-	Name string
-	// At chooses the event at which pulumi is stopped: the first for which it returns true.
-	At func(stack.Event) bool
-	// Until prepares a look for what must exist before the stopped pulumi is killed. This is the worst moment of a
-	// create: it is done, but pulumi does not know. Nil kills at once.
-	Until func(ctx context.Context, s *stack.Stack) (look, error)
-	// Remedy is true where the next `pulumi up` must refuse, and the command that its error names must help.
-	Remedy bool
-}
-
 const (
+	// tries is how often a moment is tried to be hit. Pulumi may save its state between two looks at it.
+	tries = 3
 	// patience bounds the wait for something to exist, the boot of the machines included.
 	patience = 5 * time.Minute
 	// slice is how long pulumi may run between two looks: long enough to send a request, too short to also get the
@@ -39,32 +30,6 @@ const (
 	// work is how long its plugins, which are not stopped, then have to carry out the request.
 	work = 400 * time.Millisecond
 )
-
-// begins and ends choose events of the resource with a type and name; an empty name means any.
-func begins(kind, name string) func(stack.Event) bool {
-	return func(e stack.Event) bool { return e.Begin != nil && e.Begin.Touches(kind, name) }
-}
-
-func ends(kind, name string) func(stack.Event) bool {
-	return func(e stack.Event) bool { return e.End != nil && e.End.Touches(kind, name) }
-}
-
-// Moments are spread over the whole of an update.
-func Moments() []Moment {
-	return []Moment{
-		{Name: "the network exists in the cloud but not in the state", At: begins("hcloud:index/network:Network", ""), Until: networkExists},
-		{Name: "a machine exists in the cloud but not in the state", At: begins("hcloud:index/server:Server", "server-2"), Until: serverExists("server-2")},
-		{Name: "one machine is created, others are being created", At: ends("hcloud:index/server:Server", "")},
-		{Name: "the machines boot and Vault is waited for", At: begins("hashistack:index:VaultInit", "")},
-		{Name: "Vault is initialised but its keys are not in the state", At: begins("hashistack:index:VaultInit", ""), Until: vaultInitialised, Remedy: true},
-		{Name: "one Vault is unsealed, others are not", At: ends("hashistack:index:VaultUnseal", "")},
-		{Name: "a mount exists in Vault but not in the state", At: begins("vault:index/mount:Mount", "pki-consul"), Until: mountExists("pki-consul")},
-		{Name: "machines' roles exist in Vault but not in the state", At: begins("vault:appRole/authBackendRole:AuthBackendRole", "server-1"), Until: roleExists("server-1")},
-		{Name: "Consul's ACL system is being bootstrapped", At: begins("hashistack:index:ConsulBootstrap", "")},
-		{Name: "a token exists in Consul but not in the state", At: begins("hashistack:index:ConsulToken", "consul-engine"), Until: consulTokenExists},
-		{Name: "Nomad's ACL system is bootstrapped, its token for Vault is being created", At: begins("nomad:index/aclToken:AclToken", "vault"), Until: nomadTokenExists},
-	}
-}
 
 // Prove runs the proof for one moment, from an empty cloud to an empty cloud.
 func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
@@ -75,12 +40,8 @@ func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	if err != nil {
 		return err
 	}
-	var phases stack.Phases
-	if err := s.Prepare(ctx, &phases); err != nil {
+	if err := hit(ctx, s, m); err != nil {
 		return err
-	}
-	if err := s.Interrupt(ctx, m.At, func(pulumi *os.Process) error { return stopAndKill(ctx, s, m, pulumi) }); err != nil {
-		return fmt.Errorf("kill pulumi: %w", err)
 	}
 	fmt.Fprintln(s.Out, "--- killed; the next update")
 	if err := s.Settle(ctx); err != nil {
@@ -96,32 +57,56 @@ func Prove(ctx context.Context, s *stack.Stack, m Moment) error {
 	if err := s.Down(ctx); err != nil {
 		return err
 	}
-	after, err := s.TakeInventory(ctx)
-	if err != nil {
-		return err
-	}
-	if left := after.Without(before); len(left) > 0 {
-		return fmt.Errorf("down left something: %s", strings.Join(left, "; "))
-	}
-	return nil
+	return s.LeftNothing(ctx, before)
 }
 
-// stopAndKill kills pulumi: at once, or when something that it has asked for exists but pulumi does not know it yet.
-func stopAndKill(ctx context.Context, s *stack.Stack, m Moment, process *os.Process) error {
-	if m.Until == nil {
-		return process.Kill()
+// hit kills an update at the moment. The state that is left must show that it was the moment; otherwise what follows proves
+// nothing, and it is tried again from an empty cloud.
+func hit(ctx context.Context, s *stack.Stack, m Moment) error {
+	var missed error
+	for try := range tries {
+		if try > 0 {
+			fmt.Fprintf(s.Out, "--- missed the moment (%v); trying it again\n", missed)
+			if err := s.Down(ctx); err != nil {
+				return err
+			}
+		}
+		var phases stack.Phases
+		if err := s.Prepare(ctx, &phases); err != nil {
+			return err
+		}
+		missed = s.Interrupt(ctx, m.near, func(pulumi *os.Process) error { return stopAndKill(ctx, s, m, pulumi) })
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), missed)
+		}
+		if missed != nil {
+			continue
+		}
+		state, err := s.State(ctx, false)
+		if err != nil {
+			return err
+		}
+		if missed = m.missed(state); missed == nil {
+			return nil
+		}
 	}
+	return fmt.Errorf("the moment was missed %d times, so nothing is proved: %w", tries, missed)
+}
+
+// stopAndKill stops pulumi, and kills it when something that it has asked for exists but pulumi does not know it yet, or
+// when its state is that of the moment. Until then it lets pulumi go on for a slice of time after each look.
+func stopAndKill(ctx context.Context, s *stack.Stack, m Moment, process *os.Process) error {
 	err := process.Signal(syscall.SIGSTOP)
 	if err != nil {
 		return err
 	}
-	seen, err := m.Until(ctx, s)
+	seen, err := m.look(ctx, s)
 	if err != nil {
 		return errors.Join(err, process.Kill())
 	}
 	deadline := time.Now().Add(patience)
 	for {
-		if err = within(ctx, work, seen); err == nil || time.Now().After(deadline) || ctx.Err() != nil {
+		if err = seen(ctx); err == nil || time.Now().After(deadline) || ctx.Err() != nil {
 			return errors.Join(err, process.Kill())
 		}
 		if err := process.Signal(syscall.SIGCONT); err != nil {
@@ -134,16 +119,19 @@ func stopAndKill(ctx context.Context, s *stack.Stack, m Moment, process *os.Proc
 	}
 }
 
-// within looks again and again for a short time.
-func within(ctx context.Context, d time.Duration, seen look) error {
-	deadline := time.Now().Add(d)
-	for {
-		err := seen(ctx)
-		if err == nil || time.Now().After(deadline) || ctx.Err() != nil {
-			return err
-		}
-		time.Sleep(d / 20)
+// look prepares the look that tells whether pulumi is to be killed.
+func (m Moment) look(ctx context.Context, s *stack.Stack) (look, error) {
+	if m.Until == nil { // pulumi alone saves its state, and it is stopped: one look tells
+		return func(context.Context) error {
+			state, err := s.SavedState()
+			if err != nil {
+				return err
+			}
+			return m.missed(state)
+		}, nil
 	}
+	exists, err := m.Until(ctx, s)
+	return func(ctx context.Context) error { return poll.Until(ctx, work, m.What, exists) }, err
 }
 
 // remedy finds the command that an error names between backquotes.

@@ -63,8 +63,20 @@ func (s *Stack) TakeInventory(ctx context.Context) (Inventory, error) {
 	return all, nil
 }
 
-// Without are the lines that other does not have.
-func (i Inventory) Without(other Inventory) (lines []string) {
+// LeftNothing returns an error that lists what a host has now and had not before.
+func (s *Stack) LeftNothing(ctx context.Context, before Inventory) error {
+	after, err := s.TakeInventory(ctx)
+	if err != nil {
+		return err
+	}
+	if left := after.without(before); len(left) > 0 {
+		return fmt.Errorf("down left something: %s", strings.Join(left, "; "))
+	}
+	return nil
+}
+
+// without are the lines that other does not have.
+func (i Inventory) without(other Inventory) (lines []string) {
 	for line := range i {
 		if !other[line] {
 			lines = append(lines, line)
