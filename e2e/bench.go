@@ -122,7 +122,7 @@ func benchOne(ctx context.Context, s *stack.Stack, out string) ([]measured, erro
 		then func(ctx context.Context, phases *stack.Phases) error
 	}{
 		{"up", []string{"up", "--yes", "--skip-preview"}, func(ctx context.Context, phases *stack.Phases) error { return sampleJob(ctx, s, phases) }},
-		{"no change", []string{"up", "--yes", "--skip-preview"}, nil},
+		{"no change", []string{"up", "--yes", "--skip-preview", "--expect-no-changes"}, nil},
 		{"destroy", []string{"destroy", "--yes", "--skip-preview"}, nil},
 	} {
 		m, err := measure(ctx, s, run.name, run.args, run.then)
@@ -168,10 +168,8 @@ func measure(ctx context.Context, s *stack.Stack, name string, args []string, th
 		return measured{}, err
 	}
 	m := measured{Name: name, Resources: bench.Timeline(began, events)}
-	for _, e := range events {
-		if e.Summary != nil {
-			m.Changes = e.Summary.ResourceChanges
-		}
+	if m.Changes, err = stack.Changes(events); err != nil {
+		return measured{}, err
 	}
 	if args[0] == "up" && len(m.Resources) > 0 {
 		dependencies, err := s.Dependencies(ctx)

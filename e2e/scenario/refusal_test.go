@@ -104,6 +104,17 @@ func (r *run) wrongName(t *testing.T) {
 	}
 }
 
+// closedElsewhere tries a port that is open to operators from a public address that is not one of theirs: another machine's.
+func (r *run) closedElsewhere(t *testing.T, machine, port string) {
+	t.Helper()
+	const from = "client-1"
+	address := r.outputs.Machines[machine]
+	_, err := r.stack.OnMachine(t.Context(), from, "timeout", "3", "bash", "-c", "exec 3<>/dev/tcp/"+address+"/"+port)
+	require.ErrorContains(t, err, "exit status 124", "what the cloud's firewall drops gets no answer: port %s of %s from %s", port, machine, from)
+	_, err = r.stack.OnMachine(t.Context(), from, "ping", "-c", "1", "-W", "2", address)
+	require.NoError(t, err, "pings from %s to %s show that there is a way", from, machine)
+}
+
 func (r *run) firewall(t *testing.T) {
 	open := func(machine, port string) bool {
 		connection, err := net.DialTimeout("tcp", net.JoinHostPort(r.outputs.Machines[machine], port), 2*time.Second)
@@ -124,5 +135,8 @@ func (r *run) firewall(t *testing.T) {
 		{"client-1", "22", false}, {"client-1", "4646", false}, {"client-1", "8501", false}, {"client-1", "8301", false},
 	} {
 		assert.Equal(t, c.open, open(c.machine, c.port), "port %s of %s is open", c.port, c.machine)
+		if c.open {
+			r.closedElsewhere(t, c.machine, c.port)
+		}
 	}
 }

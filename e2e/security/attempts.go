@@ -250,13 +250,25 @@ func (w *world) machines() []Attempt {
 
 // network are attempts to reach what no machine needs.
 func (w *world) network() []Attempt {
-	connect := func(from, port string) func(context.Context) error {
+	connect := func(address string, port int) func(context.Context) error {
 		return func(ctx context.Context) error {
-			return w.shell(ctx, from, "timeout 3 bash -c 'exec 3<>/dev/tcp/"+w.private[w.server]+"/"+port+"'")
+			return w.shell(ctx, w.client, fmt.Sprintf("timeout 3 bash -c 'exec 3<>/dev/tcp/%s/%d'", address, port))
 		}
 	}
-	return []Attempt{{
+	public, private := w.outputs.Machines[w.server], w.private[w.server]
+	attempts := []Attempt{{
 		From: "private network", What: "reach SSH on a server", Because: "exit status",
-		Refused: connect(w.client, "22"), Permitted: connect(w.client, "8200"),
+		Refused: connect(private, names.SSHPort), Permitted: connect(private, names.VaultPort),
 	}}
+	// A machine's public address is none of an operator. What the cloud's firewall drops gets no answer, which is status 124
+	// of timeout; pings, which it lets through, show that there is a way.
+	for product, port := range map[string]int{"Vault": names.VaultPort, "Consul": names.ConsulPort, "Nomad": names.NomadPort} {
+		attempts = append(attempts, Attempt{
+			From: "a machine, no operator", What: "reach " + product + " at a server's public address", Because: "exit status 124",
+			Refused: connect(public, port), Permitted: func(ctx context.Context) error {
+				return errors.Join(w.shell(ctx, w.client, "ping -c 1 -W 2 "+public), connect(private, port)(ctx))
+			},
+		})
+	}
+	return attempts
 }

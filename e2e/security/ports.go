@@ -28,6 +28,8 @@ const (
 	byTask       = "task"
 	byBridge     = "task, bridge"
 	taskLoopback = "task, loopback"
+	// elsewhere has no column: from there nothing is reached.
+	elsewhere = "elsewhere"
 )
 
 // documented is the table of ports in ARCHITECTURE.md.

@@ -27,6 +27,7 @@ func TestPortsOfTasks(t *testing.T) {
 	}
 	assert.Equal(t, []int{names.VaultPort}, table.expected("server", "tcp", byTask))
 	assert.Equal(t, []int{names.NomadPort, names.VaultPort, names.ConsulPort}, table.expected("server", "tcp", outside))
+	assert.Empty(t, table.expected("server", "tcp", elsewhere))
 }
 
 func TestPortsThatDiffer(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 	impatiently = 4000
 )
 
-// views are all places from which there is a column. What listens on the loopback addresses includes the resolver's own.
+// views are all places from which there is a column, and one from which nothing is reached. What listens on the loopback addresses includes the resolver's own.
 func (w *world) views() []view {
 	own := []string{"127.0.0.1", "127.0.0.53"}
 	public := func(machine string) []string { return []string{w.outputs.Machines[machine]} }
@@ -35,6 +35,8 @@ func (w *world) views() []view {
 	return []view{
 		{"operator", "a server", "server", outside, w.fromHost, public(w.server), impatiently},
 		{"operator", "a client", "client", outside, w.fromHost, public(w.client), impatiently},
+		{"a machine, no operator", "a server", "server", elsewhere, w.fromMachine(w.neighbour), public(w.server), impatiently},
+		{"a machine, no operator", "a client", "client", elsewhere, w.fromMachine(w.neighbour), public(w.client), impatiently},
 		{"private network", "a server", "server", network, w.fromMachine(w.neighbour), private(w.server), patiently},
 		{"private network", "a client", "client", network, w.fromMachine(w.neighbour), private(w.client), patiently},
 		{"root on a server", "its loopback address", "server", loopback, w.fromMachine(w.server), own, patiently},
@@ -62,7 +64,7 @@ func (w *world) scans(ctx context.Context) ([]Row, error) {
 		rows = append(rows, looked(v.from, "all TCP ports of "+v.of, func() (string, error) {
 			return v.compare(ctx, table, "tcp")
 		}))
-		if v.column == outside {
+		if v.column == outside || v.column == elsewhere {
 			continue // the cloud's firewall opens TCP alone, and answers nothing: silence says as little as an open port
 		}
 		rows = append(rows, looked(v.from, "the platform's UDP ports of "+v.of, func() (string, error) {

@@ -4,9 +4,11 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,6 +59,17 @@ type Summary struct {
 	DurationSeconds int            `json:"durationSeconds"`
 	ResourceChanges map[string]int `json:"resourceChanges"`
 	Result          string         `json:"result"`
+}
+
+// Changes are what an operation did to how many resources, by pulumi's summary. It is an error if there is none: nothing is
+// known then.
+func Changes(events []Event) (map[string]int, error) {
+	for _, e := range slices.Backward(events) {
+		if e.Summary != nil {
+			return e.Summary.ResourceChanges, nil
+		}
+	}
+	return nil, fmt.Errorf("none of pulumi's %d events is a summary", len(events))
 }
 
 // pollInterval is how often a growing event log is looked at.

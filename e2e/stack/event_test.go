@@ -59,3 +59,12 @@ func TestFailuresNameTheMachine(t *testing.T) {
 func TestQuote(t *testing.T) {
 	assert.Equal(t, `'it'\''s $HOME'`, quote("it's $HOME"))
 }
+
+func TestChangesAreThoseOfTheSummary(t *testing.T) {
+	changes, err := Changes([]Event{{Begin: &StepEvent{}}, {Summary: &Summary{ResourceChanges: map[string]int{"same": 3}}}})
+	require.NoError(t, err)
+	assert.Equal(t, map[string]int{"same": 3}, changes)
+
+	_, err = Changes([]Event{{Begin: &StepEvent{}}})
+	require.EqualError(t, err, "none of pulumi's 1 events is a summary")
+}
