@@ -24,7 +24,7 @@ type Options struct {
 	Config any
 	// Autonamed are the resource tokens whose `name`, when left out, is made of the resource's name.
 	Autonamed []string
-	// Secrets are the outputs, by resource token, that are secret whatever the program says.
+	// Secrets are the outputs, and inputs of the same name, by resource token, that are secret whatever the program says.
 	Secrets map[string][]string
 }
 
@@ -77,6 +77,8 @@ func Wrap(inner p.Provider, o Options) p.Provider {
 	outer.Read = func(ctx context.Context, r p.ReadRequest) (p.ReadResponse, error) {
 		response, err := inner.Read(ctx, r)
 		response.Properties = o.hide(string(r.Urn.Type()), response.Properties)
+		// An import has no inputs to take the mark from, and inputs without it would differ from the program's.
+		response.Inputs = o.hide(string(r.Urn.Type()), response.Inputs)
 		return response, err
 	}
 	outer.Update = func(ctx context.Context, r p.UpdateRequest) (p.UpdateResponse, error) {
@@ -87,7 +89,7 @@ func Wrap(inner p.Provider, o Options) p.Provider {
 	return outer
 }
 
-// hide marks the secret outputs of a token.
+// hide marks the secret properties of a token.
 func (o Options) hide(token string, properties property.Map) property.Map {
 	for _, name := range o.Secrets[token] {
 		if v, ok := properties.GetOk(name); ok {

@@ -177,15 +177,23 @@ func (o *Object) RequireReplace(because string, inputs Values) {
 		[]p.DiffKind{p.AddReplace, p.DeleteReplace, p.UpdateReplace}, diff.DetailedDiff[because].Kind)
 }
 
-// RequireImport requires that an import by an id finds the object.
+// RequireImport requires that an import by an id finds the object, and that a program which takes over the imported inputs
+// passes the check and changes nothing.
 func (o *Object) RequireImport(id string) {
 	o.plugin.t.Helper()
 	live, err := o.plugin.Server.Read(p.ReadRequest{ID: id, Urn: o.URN})
 	require.NoError(o.plugin.t, err)
 	require.Equal(o.plugin.t, id, live.ID, "an import does not find %s", o.URN)
-	// A program that takes over the imported inputs must pass the check.
-	_, err = o.plugin.Check(p.CheckRequest{Urn: o.URN, Inputs: live.Inputs})
-	require.NoError(o.plugin.t, err)
+	imported := &Object{plugin: o.plugin, URN: o.URN, ID: live.ID, Inputs: live.Inputs, State: live.Properties}
+	imported.requireSame(live.Inputs.AsMap(), "the imported inputs of %s")
+}
+
+// requireSame requires that inputs pass the check and change nothing.
+func (o *Object) requireSame(inputs Values, what string) {
+	o.plugin.t.Helper()
+	diff := o.diff(o.check(inputs))
+	require.Empty(o.plugin.t, diff.DetailedDiff, what+" change something", o.URN)
+	require.False(o.plugin.t, diff.HasChanges, what+" change something", o.URN)
 }
 
 // Delete deletes the object twice, as happens after an interruption, and requires that it is gone.
