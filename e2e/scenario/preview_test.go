@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"hashistack/e2e/stack"
+	"hashistack/internal/stackstate"
 )
 
 // unknownOfServer are the properties of a machine that a first preview cannot know: IDs that Hetzner gives to other
@@ -72,8 +73,8 @@ func unknowns(path string, value any) (paths []string) {
 			paths = append(paths, unknowns(path+"["+string(rune('0'+i))+"]", element)...)
 		}
 	case map[string]any:
-		if plaintext, ok := v["plaintext"].(string); ok {
-			return unknowns(path, plaintext)
+		if plain, secret := stackstate.Plain(v); secret {
+			return unknowns(path, plain)
 		}
 		for key, element := range v {
 			paths = append(paths, unknowns(strings.TrimPrefix(path+"."+key, "."), element)...)

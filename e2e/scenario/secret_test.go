@@ -14,14 +14,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"hashistack/internal/stackstate"
 )
-
-// off matches settings that turn the verification of certificates off, or only name the possibility.
-const off = `skip[_-]?verify|insecure|ssl_verify|verify_ssl|(^|[^_a-z])verify["' ]*[=:] *false|curl .*(-k|--insecure)`
-
-// switchedOff is off for files that the products write themselves. These spell out every setting, so only its value
-// tells.
-const switchedOff = `skip_?verify["' ]*[=:] *(true|1)`
 
 // rendered is where our own files are on a machine; kept is where the products keep what they make of them.
 const (
@@ -41,7 +36,7 @@ func (r *run) verification(t *testing.T) {
 		}
 		assert.Empty(t, search("-I", off, rendered), machine)
 		assert.Empty(t, search("-ao", switchedOff, kept), machine)
-		assert.Empty(t, search("-al", "SKIP_VERIFY|SSL_VERIFY=false", "/proc/[0-9]*/environ"), machine)
+		assert.Empty(t, search("-al", offInEnvironment, "/proc/[0-9]*/environ"), machine)
 		assert.Contains(t, search("-Il", "ca_?file", rendered), "/etc/consul.d", "the search must see the files of %s at all", machine)
 	}
 }
@@ -49,32 +44,7 @@ func (r *run) verification(t *testing.T) {
 // shortest secret that is looked for: anything shorter would be found by chance.
 const shortest = 16
 
-// secretKey marks a secret in an exported state.
-const secretKey = "4dabf18193072939515e22adb298388d"
-
-// plainSecrets collects the values of all secrets in an exported state, a line of each. For a key of several lines it
-// is one from the middle.
-func plainSecrets(value any, found map[string]bool) {
-	switch v := value.(type) {
-	case []any:
-		for _, element := range v {
-			plainSecrets(element, found)
-		}
-	case map[string]any:
-		if _, ok := v[secretKey]; !ok {
-			for _, element := range v {
-				plainSecrets(element, found)
-			}
-			return
-		}
-		plain, _ := v["plaintext"].(string)
-		var decoded any
-		if json.Unmarshal([]byte(plain), &decoded) == nil {
-			leaves(decoded, found)
-		}
-	}
-}
-
+// leaves collects the strings of a secret, a line of each. For a key of several lines it is one from the middle.
 func leaves(value any, found map[string]bool) {
 	switch v := value.(type) {
 	case string:
@@ -110,7 +80,7 @@ func (r *run) secrets(t *testing.T) {
 	var state any
 	require.NoError(t, json.Unmarshal(shown, &state))
 	found := map[string]bool{r.sample.Greeting: true}
-	plainSecrets(state, found)
+	stackstate.Secrets(state, func(plain any) { leaves(plain, found) })
 	for _, token := range []string{r.outputs.VaultToken, r.outputs.ConsulToken, r.outputs.NomadToken} {
 		require.True(t, found[token], "the outputs' tokens are among the secrets of the state")
 	}
