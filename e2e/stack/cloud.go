@@ -173,17 +173,12 @@ func lastLines(text string, n int) string {
 // cloudPID is the running local cloud's process, whoever started it; 0 if there is none.
 func (s *Stack) cloudPID() int {
 	binary := filepath.Join(s.Root, ".tools", "bin", "localcloud")
-	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well formed
-	for _, link := range links {
-		// The kernel appends a remark to the name of a file that has been replaced since.
-		if exe, err := os.Readlink(link); err != nil || strings.TrimSuffix(exe, " (deleted)") != binary {
+	for pid, exe := range executables() {
+		if exe != binary {
 			continue
 		}
-		command, err := os.ReadFile(filepath.Join(filepath.Dir(link), "cmdline"))
-		if err != nil || !strings.Contains(string(command), "\x00serve\x00") {
-			continue
-		}
-		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+		command, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		if err == nil && strings.Contains(string(command), "\x00serve\x00") {
 			return pid
 		}
 	}

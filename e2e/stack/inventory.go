@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -36,16 +37,8 @@ func (s *Stack) TakeInventory(ctx context.Context) (Inventory, error) {
 			all[kind+": "+strings.TrimSpace(line)] = true
 		}
 	}
-	processes, err := filepath.Glob("/proc/[0-9]*/exe")
-	if err != nil {
-		return nil, err
-	}
-	for _, link := range processes {
-		exe, err := os.Readlink(link)
-		if err != nil {
-			continue // a kernel thread, or ended meanwhile
-		}
-		name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
+	for _, exe := range executables() {
+		name := filepath.Base(exe)
 		for _, ours := range []string{"pulumi", "localcloud", "vault", "consul", "nomad", "provider"} {
 			if strings.HasPrefix(name, ours) {
 				all["process: "+exe] = true
@@ -61,6 +54,23 @@ func (s *Stack) TakeInventory(ctx context.Context) (Inventory, error) {
 		}
 	}
 	return all, nil
+}
+
+// executables are the programs of the processes that run on this host, by process ID.
+func executables() map[int]string {
+	all := map[int]string{}
+	links, _ := filepath.Glob("/proc/[0-9]*/exe") // the pattern is well formed
+	for _, link := range links {
+		exe, err := os.Readlink(link)
+		if err != nil {
+			continue // a kernel thread, or ended meanwhile
+		}
+		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(link))); err == nil {
+			// The kernel appends a remark to the name of a file that has been replaced since.
+			all[pid] = strings.TrimSuffix(exe, " (deleted)")
+		}
+	}
+	return all
 }
 
 // LeftNothing returns an error that lists what a host has now and had not before.
