@@ -84,6 +84,9 @@ func TestScenario(t *testing.T) {
 		t.Run("everything is issued anew while it is in use", r.renewals)
 	}
 	t.Run("jobs and machines get no further than they should", r.security)
+	t.Run("a stack does not become another one", r.anotherStack)
+	t.Run("machines of another type are replaced", r.anotherType)
+	t.Run("three servers can become five", r.moreServers)
 
 	if !*reuse && (!t.Failed() || !*keep) {
 		t.Run("down leaves nothing", func(t *testing.T) {
