@@ -23,7 +23,7 @@ type Moment struct {
 	// Until prepares a look for what must exist before the stopped pulumi is killed. This is the worst moment of a
 	// create: it is done, but pulumi does not know. Nil kills as soon as the state is that of the moment.
 	Until func(ctx context.Context, s *stack.Stack) (look, error)
-	// Remedy is true where the next `pulumi up` must refuse, and the command that its error names must help.
+	// Remedy is true where the next `pulumi up` must refuse, and the command of the runbook's section that its error names must help.
 	Remedy bool
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -134,10 +135,26 @@ func (m Moment) look(ctx context.Context, s *stack.Stack) (look, error) {
 	return func(ctx context.Context) error { return poll.Until(ctx, work, m.What, exists) }, err
 }
 
-// remedy finds the command that an error names between backquotes.
-var remedy = regexp.MustCompile("`(pulumi up [^`]+)`")
+// section finds the section of the runbook that an error names.
+var section = regexp.MustCompile(`RUNBOOK\.md, "([^"]+)"`)
 
-// resume runs the update again. Where the update must refuse, it runs the command that the error names.
+// remedy is the command in a section of the runbook.
+func remedy(s *stack.Stack, section string) (string, error) {
+	runbook, err := os.ReadFile(filepath.Join(s.Root, "RUNBOOK.md"))
+	if err != nil {
+		return "", err
+	}
+	_, text, _ := strings.Cut(string(runbook), "\n### \""+section+"\"\n")
+	text, _, _ = strings.Cut(text, "\n#")
+	_, text, _ = strings.Cut(text, "```\n")
+	command, _, found := strings.Cut(text, "\n```")
+	if !found {
+		return "", fmt.Errorf("RUNBOOK.md has no section %q with a command", section)
+	}
+	return command, nil
+}
+
+// resume runs the update again. Where the update must refuse, it runs the command of the runbook's section that the error names.
 func resume(ctx context.Context, s *stack.Stack, m Moment) error {
 	var said strings.Builder
 	_, err := s.Operate(ctx, stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}, Output: io.MultiWriter(s.Out, &said)})
@@ -147,15 +164,19 @@ func resume(ctx context.Context, s *stack.Stack, m Moment) error {
 	if err == nil {
 		return errors.New("the update went through, although Vault's keys were lost")
 	}
-	command := remedy.FindStringSubmatch(said.String())
-	if command == nil {
-		return fmt.Errorf("the update's error names no remedy: %w", err)
+	named := section.FindStringSubmatch(said.String())
+	if named == nil {
+		return fmt.Errorf("the update's error names no section of the runbook: %w", err)
 	}
-	fmt.Fprintf(s.Out, "--- the remedy that the error names: %s\n", command[1])
+	command, err := remedy(s, named[1])
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.Out, "--- the remedy that the error names: %s\n", command)
 	if err := s.Settle(ctx); err != nil {
 		return fmt.Errorf("settle: %w", err)
 	}
-	args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(command[1]))[1:]
+	args := strings.Fields(strings.NewReplacer("'", "", `"`, "").Replace(command))[1:]
 	for _, flag := range []string{"--yes", "--skip-preview"} {
 		if !slices.Contains(args, flag) {
 			args = append(args, flag)

@@ -95,7 +95,7 @@ func (b bootstrap) Create(ctx context.Context, req infer.CreateRequest[Args]) (i
 	}
 	want = "the ACL system of " + b.product.name + " to be bootstrapped"
 	if err := wait.Until(ctx, want, wait.AnyOf(servers, func(ctx context.Context, server server) error {
-		accessor, err := b.product.bootstrapOrAdopt(ctx, server, args.Cluster)
+		accessor, err := b.product.bootstrapOrAdopt(ctx, server)
 		resp.Output.AccessorID = accessor
 		return err
 	})); err != nil {
@@ -150,7 +150,7 @@ func healthy(ctx context.Context, server server, want int) error {
 	return nil
 }
 
-func (product product) bootstrapOrAdopt(ctx context.Context, server server, cluster cluster.Cluster) (accessor string, err error) {
+func (product product) bootstrapOrAdopt(ctx context.Context, server server) (accessor string, err error) {
 	accessor, err = server.bootstrap(ctx)
 	var done errDone
 	if !errors.As(err, &done) {
@@ -166,8 +166,8 @@ func (product product) bootstrapOrAdopt(ctx context.Context, server server, clus
 	}
 	return "", wait.Final(fmt.Errorf("the ACL system of %s is already bootstrapped, and bootstrapSecret is not its management token: either it "+
 		"was bootstrapped with another secret, or the token was deleted. Give the management token as bootstrapSecret; or let %[1]s be "+
-		"bootstrapped once more: on its leader (%s) run `echo %s > DATA_DIR/%s`, then `pulumi up` again; or, if the platform is new, "+
-		"replace the machines with `%s`", product.name, leader, done.resetIndex, product.resetFile, cluster.ReplaceCommand()))
+		"bootstrapped once more: on its leader (%s) run `echo %s > DATA_DIR/%s`, then `pulumi up` again",
+		product.name, leader, done.resetIndex, product.resetFile))
 }
 
 // Update records how the cluster is reached now. The token stays as it is.

@@ -72,7 +72,7 @@ func TestConsulBootstrapWithAnotherSecret(t *testing.T) {
 	t.Log(err)
 	assert.NotContains(t, err.Error(), rig.Secret)
 	assert.NotContains(t, err.Error(), rig.OtherSecret)
-	assert.Contains(t, err.Error(), "--replace '**:Server::server-1'")
+	assert.NotContains(t, err.Error(), "--replace", "what Consul stores would go with its machines")
 
 	// The remedy of the message, taken to the letter.
 	remedy := regexp.MustCompile("echo ([0-9]+) > DATA_DIR/([a-z/-]+)").FindStringSubmatch(err.Error())

@@ -216,9 +216,9 @@ func (args InitArgs) initialise(ctx context.Context, server api.Vault) (*vault.I
 // notOurs is the error for a Vault that was initialised by a request whose keys this stack does not hold.
 func (args InitArgs) notOurs(server api.Vault) error {
 	return fmt.Errorf("%s: Vault is already initialised, but this stack does not hold its keys: either an earlier update was "+
-		"killed after Vault was initialised and before the answer was saved, or the machine carries data of another platform. "+
-		"If the platform is new, nothing is lost: replace the machines that hold Vault's data with `%s`. "+
-		"If it is not, restore the stack's state that holds the keys with `pulumi stack import`", server, args.Cluster.ReplaceCommand())
+		"killed after Vault was initialised and before the answer was saved, or the stack's state was lost, which has the only copy of the keys. "+
+		"Restore the state that has them with `pulumi stack import`. If nothing has ever been stored in this Vault, see RUNBOOK.md, "+
+		"\"Vault is initialised, but its keys were never recorded\"", server)
 }
 
 // Update records how Vault is reached now. There is nothing to do to Vault itself.

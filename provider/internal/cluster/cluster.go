@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/hashicorp/go-cleanhttp"
 	"github.com/pulumi/pulumi-go-provider/infer"
@@ -43,17 +42,6 @@ func (c Cluster) Node(machine string) (node Node, ok bool) {
 		return Node{}, false
 	}
 	return c.Nodes[i], true
-}
-
-// ReplaceCommand is the command that replaces the machines of all nodes. The pattern has the type Server: other
-// resources, for example the machine's address, can have the same logical name.
-func (c Cluster) ReplaceCommand() string {
-	var command strings.Builder
-	command.WriteString("pulumi up")
-	for _, node := range c.Nodes {
-		fmt.Fprintf(&command, " --replace '**:Server::%s'", node.Name)
-	}
-	return command.String()
 }
 
 // Node is one server of a product.
