@@ -20,7 +20,7 @@ import (
 	"hashistack/provider/membership"
 )
 
-// site is three machines, each with a server of every product.
+// site is some machines, each with a server of every product.
 type site struct {
 	rig.Subject
 	ca                   rig.Authority
@@ -30,12 +30,12 @@ type site struct {
 	observed             membership.Observer
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T, machines int) *site {
 	t.Helper()
 	ca := rig.NewAuthority(t)
 	s := &site{
 		Subject: rig.New(t.Context(), t, "Membership", ""), ca: ca,
-		vault: rig.StartVault(t, ca, 3, nil), consul: rig.StartConsul(t, ca, 3), nomad: rig.StartNomad(t, ca, 3),
+		vault: rig.StartVault(t, ca, machines, nil), consul: rig.StartConsul(t, ca, machines), nomad: rig.StartNomad(t, ca, machines),
 	}
 	initialised := rig.New(t.Context(), t, "VaultInit", "vault").MustCreate(rig.InitInputs(ca, s.vault))
 	keys := initialised.Properties.Get("unsealKeys")
@@ -77,7 +77,7 @@ func (s *site) of(i int) (rig.Subject, map[string]any) {
 
 func (s *site) join(t *testing.T) {
 	t.Helper()
-	s.created = make([]p.CreateResponse, 3)
+	s.created = make([]p.CreateResponse, len(s.consul))
 	var all sync.WaitGroup
 	for i := range s.created {
 		all.Go(func() {
@@ -142,7 +142,7 @@ func (s *site) machine(i int, do func(*rig.Product)) {
 // A machine leaves, the next waits until another has taken its place, sealed Vault and all.
 func TestMachinesTakeTurns(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, 3)
 	s.join(t)
 	for _, name := range []string{"vault", "consul", "nomad"} {
 		assert.True(t, s.created[0].Properties.Get(name).AsMap().Get("token").Secret(), name)
@@ -183,7 +183,7 @@ func TestMachinesTakeTurns(t *testing.T) {
 // A machine stays while the others need it. When they can do without it, it leaves even if it does not answer.
 func TestMachinesThatAreNeeded(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newSite(t, 3)
 	s.join(t)
 	s.machine(2, func(server *rig.Product) { server.Stop(t) })
 	rig.Eventually(t, "the others miss it", func() bool {
@@ -212,6 +212,31 @@ func TestMachinesThatAreNeeded(t *testing.T) {
 	for _, peer := range raft.Servers {
 		assert.True(t, peer.Voter, peer.Node)
 	}
+}
+
+// Of five servers, two are removed for good, both at once, as Pulumi does it. They give up their votes one after the other, and none is
+// lost of the others.
+func TestFiveServersBecomeThree(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 5)
+	s.join(t)
+	var leaving sync.WaitGroup
+	for _, i := range []int{3, 4} {
+		leaving.Go(func() { assert.NoError(t, s.leave(i)) })
+	}
+	leaving.Wait()
+	three := []string{"server-1", "server-2", "server-3"}
+	rig.Eventually(t, "their votes are gone, before their machines are", func() bool {
+		all := s.voters(t)
+		return slices.Equal(all["Vault"], three) && slices.Equal(all["Consul"], three)
+	})
+	for _, i := range []int{3, 4} {
+		s.machine(i, func(server *rig.Product) { server.Stop(t) })
+	}
+	rig.Eventually(t, "the three are whole without them", func() bool {
+		all := s.voters(t)
+		return slices.Equal(all["Vault"], three) && slices.Equal(all["Consul"], three) && slices.Equal(all["Nomad"], three)
+	})
 }
 
 // The only server of a product takes all that it knows along.
