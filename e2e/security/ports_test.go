@@ -34,6 +34,7 @@ func TestPortsThatDiffer(t *testing.T) {
 	table := &documented{jobs: [2]int{20000, 32000}}
 	require.NoError(t, table.differs([]int{53, 4646}, []int{53, 4646, 25000}))
 	require.EqualError(t, table.differs([]int{53}, []int{53, 22}), "22 is open, but not by the table")
+	require.EqualError(t, table.differs([]int{53}, []int{53, 32001}), "32001 is open, but not by the table")
 	require.EqualError(t, table.differs([]int{53, 8200}, []int{53}), "8200 is closed, but open by the table")
 }
 

@@ -100,8 +100,9 @@ func TestFindConsulTellsMissingFromUnknown(t *testing.T) {
 			map[string]answer{policy: gone, self: gone}},
 		"an error that names a 404": {"consul:index/aclPolicy:AclPolicy", "404 of 500 servers",
 			map[string]answer{policy: {http.StatusInternalServerError, "404 of 500 servers"}}},
-		"no binding rules":                      {"consul:index/aclBindingRule:AclBindingRule", "", map[string]answer{}},
-		"an error that speaks of ACL not found": {"consul:index/aclBindingRule:AclBindingRule", "rpc error", map[string]answer{rules: {http.StatusInternalServerError, "rpc error: ACL not found"}}},
+		"no binding rules": {"consul:index/aclBindingRule:AclBindingRule", "", map[string]answer{}},
+		"an error that speaks of ACL not found": {"consul:index/aclBindingRule:AclBindingRule", "rpc error",
+			map[string]answer{rules: {http.StatusInternalServerError, "rpc error: ACL not found"}, self: {http.StatusOK, `{"AccessorID": "a"}`}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, provider := serve(t, "consul", &answers{of: c.of}, map[string]any{"token": "management"}, nil)
