@@ -87,7 +87,7 @@ setup:
 bench: preflight $(stack) ## Measure up, no change and destroy; figures and a timeline go to .out/bench (CLIENTS="2 20" for other sizes)
 	@$(stack) bench$(if $(CLIENTS), --clients $(subst $(space),$(comma),$(strip $(CLIENTS))))
 
-prove-resume: preflight $(stack) ## Kill `pulumi up` at many moments and see that the next one brings the stack up (MOMENTS="1 5" for some)
+prove-resume: preflight $(stack) ## Interrupt `pulumi up` at many moments, of a new stack and of a change, and see that the next one goes on (MOMENTS="1 5" for some)
 	@$(stack) prove-resume $(MOMENTS)
 
 prove-rotation: preflight $(stack) ## Let every credential live for a minute or two, and see that users notice nothing (STEPS="1 5" for some)
