@@ -69,6 +69,7 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		AtOnce:    pulumi.Int(atOnce),
 		Region:    pulumi.String(args.Region),
 		Timeout:   pulumi.String(args.Patience.String()),
+		MadeOf:    m.Digests,
 	}
 	args.join(membership, pool)
 	var before []pulumi.Resource

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"hashistack/internal/machine"
 	"hashistack/sdks/hashistack"
@@ -38,6 +39,10 @@ func TestFleet(t *testing.T) {
 			} else { // nothing of Vault's is in the state of a machine without it
 				assertInputs(t, membership, want{"vault": nil, "unsealKeys": nil})
 			}
+			madeOf, plain := membership.Input("madeOf").(map[string]any)
+			require.True(t, plain, "a reviewer reads why %s is replaced, got %v", m.name, membership.Input("madeOf"))
+			assert.Contains(t, madeOf, "/etc/hashistack/ca.pem")
+			assert.Contains(t, madeOf["packages"], "consul=")
 			assert.NotEmpty(t, membership.Options.RegisterRPC.GetDeletedWith(), "%s: a teardown asks nobody to leave", pool)
 		}
 	}

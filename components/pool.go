@@ -59,6 +59,8 @@ type PoolMachine struct {
 	Machine
 	Private  netip.Addr
 	SecretID pulumi.StringOutput // chosen beforehand, so that the machine need not wait for Vault to exist
+	// Digests say what the machine is made of, see machine.Digests. Known when it is booted.
+	Digests pulumi.StringMapOutput
 
 	address *hcloud.PrimaryIp
 }
@@ -146,20 +148,20 @@ func (p *MachinePool) newMachine(ctx *pulumi.Context, peer machine.Peer) (PoolMa
 // Boot declares the machines, behind the gate.
 func (p *MachinePool) Boot(ctx *pulumi.Context, gate *Gate) error {
 	for i, m := range p.Machines {
-		server, err := p.boot(ctx, m, p.groups[i/spread], gate)
+		userData, digests, err := p.userData(ctx, m, gate)
 		if err != nil {
 			return err
 		}
-		p.Machines[i].Server = server
+		server, err := p.boot(ctx, m, p.groups[i/spread], userData)
+		if err != nil {
+			return err
+		}
+		p.Machines[i].Server, p.Machines[i].Digests = server, digests
 	}
 	return nil
 }
 
-func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, group *hcloud.PlacementGroup, gate *Gate) (*hcloud.Server, error) {
-	userData, err := p.userData(ctx, m, gate)
-	if err != nil {
-		return nil, err
-	}
+func (p *MachinePool) boot(ctx *pulumi.Context, m PoolMachine, group *hcloud.PlacementGroup, userData pulumi.StringInput) (*hcloud.Server, error) {
 	args := p.args
 	server, err := hcloud.NewServer(ctx, m.Name, &hcloud.ServerArgs{
 		Name:             pulumi.String(m.Name),
@@ -226,27 +228,35 @@ func (p *MachinePool) tokens(m PoolMachine) ([]machine.TokenRole, error) {
 	return parts.All().Tokens(p.args.Cluster, p.described(m))
 }
 
-// userData makes a machine's user-data, which is known when the gate is open. It is a secret because it holds the machine's login.
-func (p *MachinePool) userData(ctx *pulumi.Context, m PoolMachine, gate *Gate) (pulumi.StringOutput, error) {
+// userData makes a machine's user-data and what it is made of, which are known when the gate is open. User-data is a secret because
+// it holds the machine's login.
+func (p *MachinePool) userData(ctx *pulumi.Context, m PoolMachine, gate *Gate) (userData pulumi.StringOutput, digests pulumi.StringMapOutput, err error) {
 	certificate, key := pulumi.String("").ToStringOutput(), pulumi.String("").ToStringOutput()
 	made, trust := parts.Of(p.Roles), p.args.Trust
 	if dnsNames := made.FirstCertificate(); dnsNames != nil {
-		var err error
 		addresses := pulumi.StringArray{pulumi.String(m.Private.String()), m.Public}
 		if certificate, key, err = trust.bootstrapListener(ctx, m.Name, dnsNames, addresses, p); err != nil {
-			return pulumi.StringOutput{}, err
+			return userData, digests, err
 		}
 	}
-	rendered := pulumi.All(trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key, gate.before(p)).ApplyT(func(known []any) (string, error) {
+	type rendered struct {
+		userData string
+		digests  map[string]string
+	}
+	both := pulumi.All(trust.machine.certificate.CertPem, m.Public, m.SecretID, certificate, key, gate.before(p)).ApplyT(func(known []any) (r rendered, err error) {
 		booted, err := p.reached(m, known[1].(string))
 		if err != nil {
-			return "", err
+			return r, err
 		}
 		booted.RoleID, booted.SecretID = m.Name, known[2].(string)
 		booted.BootstrapCertificate, booted.BootstrapKey = known[3].(string), known[4].(string)
 		cluster := p.args.Cluster
 		cluster.CA = known[0].(string)
-		return made.UserData(cluster, booted)
-	}).(pulumi.StringOutput)
-	return pulumi.ToSecret(rendered).(pulumi.StringOutput), nil
+		r.userData, r.digests, err = made.UserData(cluster, booted)
+		return r, err
+	})
+	userData = pulumi.ToSecret(both.ApplyT(func(r any) string { return r.(rendered).userData })).(pulumi.StringOutput)
+	// Of digests nobody learns a secret; a reviewer could not read them if they were one.
+	digests = pulumi.Unsecret(both.ApplyT(func(r any) map[string]string { return r.(rendered).digests })).(pulumi.StringMapOutput)
+	return userData, digests, nil
 }

@@ -96,7 +96,7 @@ func assertUserData(t *testing.T, p *platform, root string) {
 		if slices.Contains(serverMachines, m) {
 			expected.BootstrapCertificate, expected.BootstrapKey = bootstrapCertificate(m.name), bootstrapKey(m.name)
 		}
-		userData, err := parts.Of(expected.Roles).UserData(cluster, expected)
+		userData, _, err := parts.Of(expected.Roles).UserData(cluster, expected)
 		require.NoError(t, err)
 		assertSecret(t, p.One(t, "hcloud:index/server:Server", m.name), "userData", userData)
 	}

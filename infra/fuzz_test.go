@@ -80,7 +80,7 @@ func rendered(t *testing.T, cfg *Config, pool Pool, peer machine.Peer, pem map[s
 	t.Helper()
 	cluster := cfg.cluster()
 	cluster.CA = pem["ca.pem"]
-	text, err := parts.Of(pool.Roles).UserData(cluster, machine.Machine{
+	text, _, err := parts.Of(pool.Roles).UserData(cluster, machine.Machine{
 		Name: peer.Name, Pool: pool.Name, Roles: pool.Roles, NodePool: pool.NodePool, Meta: pool.Meta,
 		Private: peer.Address, Public: netip.MustParseAddr("198.18.0.20"),
 		RoleID: pool.Name, SecretID: "3b0a4a1c-8f0e-4a4e-9d4c-2f1f5a7f7f00",

@@ -179,7 +179,7 @@ func TestWatchCountsChanges(t *testing.T) {
 
 func TestRefusalsInAJournal(t *testing.T) {
 	const planted = "x509: planted 1234"
-	found, err := refusals("consul: all is well\nnomad: remote error: tls: bad certificate\ncontrol: "+planted+"\n", planted)
+	found, err := refusals("control: x509: planted before\nconsul: all is well\nnomad: remote error: tls: bad certificate\ncontrol: "+planted+"\n", planted)
 	require.NoError(t, err)
 	assert.Equal(t, []string{"nomad: remote error: tls: bad certificate"}, found)
 	_, err = refusals("consul: all is well\n", planted)

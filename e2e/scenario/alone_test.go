@@ -27,8 +27,12 @@ func (r *run) previewAlone(t *testing.T) {
 	for _, address := range r.outputs.Machines {
 		machines = append(machines, address)
 	}
-	nft(t, fmt.Sprintf("table inet %s { chain output { type filter hook output priority 0; ip daddr { %s } tcp dport { %d, %d, %d } counter reject; } }",
-		noRoad, strings.Join(machines, ", "), names.VaultPort, names.ConsulPort, names.NomadPort))
+	nft(t, fmt.Sprintf(`table inet %s {
+		chain output {
+			type filter hook output priority 0
+			ip daddr { %s } tcp dport { %d, %d, %d } counter reject
+		}
+	}`, noRoad, strings.Join(machines, ", "), names.VaultPort, names.ConsulPort, names.NomadPort))
 	t.Cleanup(func() { nft(t, "delete table inet "+noRoad) })
 	// What a clone has not, because git does not.
 	trusted := filepath.Join(r.stack.Root, ".ca")

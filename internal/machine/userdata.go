@@ -7,18 +7,20 @@ import (
 	"hashistack/internal/cloudinit"
 )
 
-// UserData renders the cloud-init user-data of machine m, which has the parts, in cluster c. It reports every problem of its
-// input at once.
-func (parts Parts) UserData(c Cluster, m Machine) (string, error) {
+// UserData renders the cloud-init user-data of machine m, which has the parts, in cluster c, and says what it is made of, see
+// Digests. It reports every problem of its input at once.
+func (parts Parts) UserData(c Cluster, m Machine) (userData string, digests map[string]string, err error) {
 	config, err := parts.CloudConfig(c, m)
-	if err != nil {
-		return "", fmt.Errorf("user-data of machine %q: %w", m.Name, err)
+	if err == nil {
+		userData, err = config.Render()
 	}
-	userData, err := config.Render()
-	if err != nil {
-		return "", fmt.Errorf("user-data of machine %q: %w", m.Name, err)
+	if err == nil {
+		digests, err = Digests(config)
 	}
-	return userData, nil
+	if err != nil {
+		return "", nil, fmt.Errorf("user-data of machine %q: %w", m.Name, err)
+	}
+	return userData, digests, nil
 }
 
 // CloudConfig is what UserData renders.

@@ -28,6 +28,8 @@ type Args struct {
 	NomadClient bool             `pulumi:"nomadClient,optional"`
 	Region      string           `pulumi:"region"`
 	Timeout     string           `pulumi:"timeout,optional"`
+	// MadeOf is not used: it is for those who read the difference.
+	MadeOf map[string]string `pulumi:"madeOf,optional"`
 }
 
 // State is what stays in the stack's state.
@@ -53,6 +55,8 @@ func (args *Args) Annotate(a infer.Annotator) {
 	a.Describe(&args.NomadClient, "Whether the machine runs a Nomad client. It can be a Nomad server besides.")
 	a.Describe(&args.Region, "Nomad's region, which its servers carry in their names.")
 	wait.DescribeTimeout(a, &args.Timeout)
+	a.Describe(&args.MadeOf, "What the machine is made of: digests of its files by their paths, and versions of its packages. A preview "+
+		"shows by it why a machine is replaced.")
 }
 
 // Annotate describes the outputs in the schema.

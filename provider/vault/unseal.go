@@ -169,8 +169,8 @@ func Unsealer(server api.Vault, keys []string) func(context.Context) error {
 		case err != nil:
 			return err
 		case status.RemovedFromCluster != nil && *status.RemovedFromCluster:
-			return wait.Final(fmt.Errorf("Vault on %s was removed from its cluster, and cannot come back: replace the machine with `%s`",
-				server, cluster.Cluster{Nodes: []cluster.Node{server.Node}}.ReplaceCommand()))
+			return wait.Final(fmt.Errorf("Vault on %s was removed from its cluster, and cannot come back: replace the machine with `pulumi up --replace '**:Server::%s'`",
+				server, server.Name))
 		case !status.Sealed:
 			return nil
 		case !status.Initialized:

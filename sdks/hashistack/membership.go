@@ -26,6 +26,8 @@ type Membership struct {
 	Machine pulumi.StringOutput `pulumi:"machine"`
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId pulumi.StringOutput `pulumi:"machineId"`
+	// What the machine is made of: digests of its files by their paths, and versions of its packages. A preview shows by it why a machine is replaced.
+	MadeOf pulumi.StringMapOutput `pulumi:"madeOf"`
 	// Consul's ID of the machine's agent.
 	NodeId pulumi.StringOutput `pulumi:"nodeId"`
 	// Nomad, if the machine is one of its servers or clients, with a management token.
@@ -125,6 +127,8 @@ type membershipArgs struct {
 	Machine string `pulumi:"machine"`
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId string `pulumi:"machineId"`
+	// What the machine is made of: digests of its files by their paths, and versions of its packages. A preview shows by it why a machine is replaced.
+	MadeOf map[string]string `pulumi:"madeOf"`
 	// Nomad, if the machine is one of its servers or clients, with a management token.
 	Nomad *Cluster `pulumi:"nomad"`
 	// Whether the machine runs a Nomad client. It can be a Nomad server besides.
@@ -151,6 +155,8 @@ type MembershipArgs struct {
 	Machine pulumi.StringInput
 	// Identity of the machine, for example the ID of its server. Another one is another membership.
 	MachineId pulumi.StringInput
+	// What the machine is made of: digests of its files by their paths, and versions of its packages. A preview shows by it why a machine is replaced.
+	MadeOf pulumi.StringMapInput
 	// Nomad, if the machine is one of its servers or clients, with a management token.
 	Nomad ClusterPtrInput
 	// Whether the machine runs a Nomad client. It can be a Nomad server besides.
@@ -225,6 +231,11 @@ func (o MembershipOutput) Machine() pulumi.StringOutput {
 // Identity of the machine, for example the ID of its server. Another one is another membership.
 func (o MembershipOutput) MachineId() pulumi.StringOutput {
 	return o.ApplyT(func(v *Membership) pulumi.StringOutput { return v.MachineId }).(pulumi.StringOutput)
+}
+
+// What the machine is made of: digests of its files by their paths, and versions of its packages. A preview shows by it why a machine is replaced.
+func (o MembershipOutput) MadeOf() pulumi.StringMapOutput {
+	return o.ApplyT(func(v *Membership) pulumi.StringMapOutput { return v.MadeOf }).(pulumi.StringMapOutput)
 }
 
 // Consul's ID of the machine's agent.

@@ -42,7 +42,7 @@ func TestTextsThatAreMoreThanText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			good := kinds(t)["server"]
 			field.set(&good, field.good)
-			_, err := good.parts().UserData(good.Cluster, good.Machine)
+			_, _, err := good.parts().UserData(good.Cluster, good.Machine)
 			require.NoError(t, err)
 
 			for bad, want := range map[string]string{
@@ -58,7 +58,7 @@ func TestTextsThatAreMoreThanText(t *testing.T) {
 			} {
 				k := kinds(t)["server"]
 				field.set(&k, bad)
-				_, err := k.parts().UserData(k.Cluster, k.Machine)
+				_, _, err := k.parts().UserData(k.Cluster, k.Machine)
 				require.ErrorContains(t, err, name, "%q", bad)
 				require.ErrorContains(t, err, want, "%q", bad)
 			}
@@ -77,7 +77,7 @@ func TestTextsThatEndWhereTheyStand(t *testing.T) {
 		for _, value := range bad {
 			k := kinds(t)["server"]
 			fields[name].set(&k, value)
-			_, err := k.parts().UserData(k.Cluster, k.Machine)
+			_, _, err := k.parts().UserData(k.Cluster, k.Machine)
 			require.ErrorContains(t, err, name+" is ", "%q", value)
 		}
 	}

@@ -151,7 +151,7 @@ func TestUserDataIsTheConfigCompressed(t *testing.T) {
 			config := c.config(t)
 			want, err := config.YAML()
 			require.NoError(t, err)
-			userData, err := c.parts().UserData(c.Cluster, c.Machine)
+			userData, _, err := c.parts().UserData(c.Cluster, c.Machine)
 			require.NoError(t, err)
 			t.Logf("%d bytes", len(userData))
 			assert.Less(t, len(userData), cloudinit.Limit*3/4)
@@ -191,7 +191,7 @@ func TestUserDataReportsEveryProblem(t *testing.T) {
 	c.Roles = append(c.Roles, "nomad")
 	c.Seal = &machine.Seal{Type: "shamir"}
 	c.Servers[machine.RoleVault] = nil
-	_, err := c.parts().UserData(c.Cluster, c.Machine)
+	_, _, err := c.parts().UserData(c.Cluster, c.Machine)
 	require.Error(t, err)
 	for _, want := range []string{
 		`user-data of machine "server-2"`,

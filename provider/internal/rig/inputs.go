@@ -80,6 +80,7 @@ func Good(t *testing.T) map[string]map[string]any {
 			"machine": "server-1", "machineId": "4711", "lane": "servers", "region": "global",
 			"vault": ClusterWith(ca, "hvs.root", three...), "unsealKeys": []any{"a2V5"},
 			"consul": ClusterWith(ca, Secret, three...), "nomad": ClusterWith(ca, Secret, three...),
+			"madeOf": map[string]any{"/etc/one": "4355a46b19d3"},
 		},
 	}
 }
@@ -96,7 +97,7 @@ var Outputs = map[string][]string{
 	"StackIdentity":     {"location", "region", "network", "pools", "neighbour"},
 	"NomadIntroduction": {"machine", "machineId", "nodePool", "nomad", "vault", "mount", "secret", "timeout"},
 	"Membership": {
-		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "nodeId",
+		"machine", "machineId", "lane", "atOnce", "region", "vault", "unsealKeys", "consul", "nomad", "nomadClient", "timeout", "madeOf", "nodeId",
 	},
 }
 
