@@ -46,9 +46,7 @@ func startPlugin(t *testing.T, endpoint, token string) *plugin {
 	if path == "" {
 		found, err := filepath.Glob("../../.tools/pulumi/plugins/resource-hcloud-*/pulumi-resource-hcloud")
 		require.NoError(t, err)
-		if len(found) == 0 {
-			t.Skipf("no plugin to test with: build it with `tools/build pulumi-resource-hcloud` or name it in %s", pluginVariable)
-		}
+		require.NotEmpty(t, found, "no plugin to test with: build it with `tools/build pulumi-resource-hcloud` or name it in %s", pluginVariable)
 		path = found[0]
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
