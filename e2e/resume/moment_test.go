@@ -1,6 +1,10 @@
 package resume
 
 import (
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -63,6 +67,38 @@ func TestMissed(t *testing.T) {
 			require.ErrorContains(t, err, c.problem)
 		})
 	}
+}
+
+// Pulumi goes on until it has saved that it creates something, and once more, so that it sends the request.
+func TestLookAtTheSavedState(t *testing.T) {
+	s := &stack.Stack{Root: t.TempDir()}
+	file := s.Path("state", ".pulumi", "stacks", "hashistack", stack.Name+".json")
+	require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+	save := func(state apitype.DeploymentV3) {
+		checkpoint, err := json.Marshal(apitype.CheckpointV3{Latest: &state})
+		require.NoError(t, err)
+		content, err := json.Marshal(apitype.VersionedCheckpoint{Version: 3, Checkpoint: checkpoint})
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, content, 0o600))
+	}
+	begun := pending{op(apitype.OperationTypeCreating, of(server, "server-2"))}
+
+	one, err := Moment{Kind: server}.look(t.Context(), s)
+	require.NoError(t, err)
+	require.ErrorIs(t, one(t.Context()), fs.ErrNotExist)
+	save(apitype.DeploymentV3{})
+	require.ErrorContains(t, one(t.Context()), "got none among the 0 operations")
+	save(apitype.DeploymentV3{PendingOperations: begun})
+	require.ErrorContains(t, one(t.Context()), "the request may not be sent yet")
+	require.NoError(t, one(t.Context()))
+	save(apitype.DeploymentV3{Resources: resources{of(server, "server-2")}})
+	require.ErrorContains(t, one(t.Context()), "got it in the state", "the moment is over")
+
+	several, err := Moment{Kind: server, OneOfSeveral: true}.look(t.Context(), s)
+	require.NoError(t, err)
+	require.ErrorContains(t, several(t.Context()), "got none among")
+	save(apitype.DeploymentV3{Resources: resources{of(server, "server-1")}, PendingOperations: begun})
+	require.NoError(t, several(t.Context()), "the request of the other is sent")
 }
 
 // Every moment can be hit by a state, and by an event.

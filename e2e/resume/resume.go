@@ -123,12 +123,17 @@ func stopAndKill(ctx context.Context, s *stack.Stack, m Moment, process *os.Proc
 // look prepares the look that tells whether pulumi is to be killed.
 func (m Moment) look(ctx context.Context, s *stack.Stack) (look, error) {
 	if m.Until == nil { // pulumi alone saves its state, and it is stopped: one look tells
+		saved := false
 		return func(context.Context) error {
 			state, err := s.SavedState()
 			if err != nil {
 				return err
 			}
-			return m.missed(state)
+			if err := m.missed(state); err != nil || saved || m.OneOfSeveral {
+				return err
+			}
+			saved = true // first pulumi saves that it creates something, then it sends the request: that takes another slice
+			return errors.New("the request may not be sent yet")
 		}, nil
 	}
 	exists, err := m.Until(ctx, s)
