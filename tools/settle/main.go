@@ -27,7 +27,7 @@ import (
 func main() {
 	name := flag.String("stack", "", "the stack; without it the one that pulumi has selected")
 	flag.Parse()
-	// Ctrl-C reaches pulumi by the terminal, too. We wait for it to end.
+	// Ctrl-C is passed on to pulumi, and we wait for it to end what it is at.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, *name, flag.Args()); err != nil {
@@ -79,7 +79,8 @@ func pulumi(ctx context.Context, project, name string, args ...string) *exec.Cmd
 	}
 	cmd := exec.CommandContext(ctx, "pulumi", args...)
 	cmd.Dir = project
-	// Interrupted, pulumi ends what it writes. Killed, it leaves the lock.
+	// In a group of its own it does not get the terminal's Ctrl-C beside ours: two of them end it at once, with its lock left.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = time.Minute
 	return cmd
