@@ -137,3 +137,25 @@ func TestFindConsulDeletesWhatTheStackDoesNotOwn(t *testing.T) {
 		assert.True(t, strings.HasPrefix(api.asked[len(api.asked)-1], "DELETE "), api.asked)
 	}
 }
+
+// A killed replacement leaves a second token beside the one in the state, which has the same URN. Only the second one goes.
+func TestSettleOfAReplacement(t *testing.T) {
+	for product, c := range map[string]struct{ kind, list, tokens, deletes string }{
+		"consul": {"consul:index/aclToken:AclToken", "GET /v1/acl/tokens",
+			`[{"AccessorID": "old", "Description": "engine"}, {"AccessorID": "new", "Description": "engine"}]`, "DELETE /v1/acl/token/new"},
+		"nomad": {"nomad:index/aclToken:AclToken", "GET /v1/acl/tokens",
+			`[{"AccessorID": "old", "Name": "engine", "Type": "management"}, {"AccessorID": "new", "Name": "engine", "Type": "management"}]`,
+			"DELETE /v1/acl/token/new"},
+	} {
+		api := &answers{of: map[string]answer{c.list: {http.StatusOK, c.tokens}, c.deletes: {http.StatusOK, "true"}}}
+		s, provider := serve(t, product, api, map[string]any{"token": "management", "secretId": "management"}, nil)
+		token := apitype.ResourceV3{URN: resource.URN("urn:pulumi:local::hashistack::" + c.kind + "::engine"), Type: tokens.Type(c.kind), ID: "old",
+			Provider: provider, Inputs: map[string]any{"description": "engine", "name": "engine", "type": "management"}}
+		s.Resources = append(s.Resources, token)
+		token.ID = ""
+		outcome, err := s.settle(t.Context(), apitype.OperationV2{Type: apitype.OperationTypeCreating, Resource: token})
+		require.NoError(t, err, product)
+		assert.Contains(t, outcome, "token new, which nothing refers to yet", product)
+		assert.Equal(t, []string{c.list, c.deletes}, api.asked, product)
+	}
+}

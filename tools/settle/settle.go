@@ -87,9 +87,8 @@ func (s *state) settle(ctx context.Context, op apitype.OperationV2) (outcome str
 	default: // reading, importing
 		return "nothing was changed by it", nil
 	}
-	if stackstate.Has(s.DeploymentV3, op.Resource.URN) {
-		return "the stack has it since: an older interruption", nil
-	}
+	// That the state has a resource of that name tells nothing: it may be the one that was being replaced. What the stack has
+	// is told by its ID.
 	kind, _, _ := strings.Cut(string(op.Resource.Type), ":")
 	find, ok := map[string]func(context.Context, *state, apitype.ResourceV3) (orphan, error){
 		"hcloud": findHetzner, "vault": findVault, "consul": findConsul, "nomad": findNomad,
@@ -103,7 +102,7 @@ func (s *state) settle(ctx context.Context, op apitype.OperationV2) (outcome str
 		return "", err
 	}
 	if found == nil {
-		return "was not created, or is simply written again", nil
+		return "was not created, is the stack's by now, or is simply written again", nil
 	}
 	if err := found.remove(ctx); err != nil {
 		return "", fmt.Errorf("delete %s, which the interrupted update created: %w", found, err)

@@ -57,6 +57,8 @@ func (h *hetzner) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer["action"] = map[string]any{"id": 7, "status": "success", "command": "delete_server"}
 	case r.URL.Path == "/servers" && h.exists && r.URL.Query().Get("name") == "server-2":
 		answer["servers"] = []any{map[string]any{"id": 2, "name": "server-2", "labels": h.labels}}
+	case r.URL.Path == "/servers" && r.URL.Query().Get("name") == "server-1":
+		answer["servers"] = []any{map[string]any{"id": 1, "name": "server-1", "labels": h.labels}}
 	case r.URL.Path == "/servers":
 		answer["servers"] = []any{}
 	case r.URL.Path == "/networks":
@@ -89,7 +91,7 @@ func TestRunDeletesWhatNothingRefersTo(t *testing.T) {
 	require.NoError(t, Run(t.Context(), opts))
 	assert.Equal(t, []string{"/servers/2"}, cloud.deleted)
 	assert.Contains(t, out.String(), "server-2: deleted server-2 (ID 2)")
-	assert.Contains(t, out.String(), "server-1: the stack has it since")
+	assert.Contains(t, out.String(), "server-1: was not created, is the stack's by now")
 	assert.Contains(t, out.String(), "net: was not created")
 	assert.Contains(t, out.String(), "server-3: the next update does it again")
 
