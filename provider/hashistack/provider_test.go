@@ -275,7 +275,7 @@ func TestAnotherRootReplacesNothing(t *testing.T) {
 			next := rig.NewAuthority(t).PEM
 			changed, paths := inputs, map[string]p.PropertyDiff{}
 			for name, value := range inputs {
-				if cluster, is := value.(map[string]any); is && name != "node" {
+				if cluster, is := value.(map[string]any); is && cluster["caPem"] != nil {
 					changed = rig.With(changed, name+".caPem", cluster["caPem"].(string)+next)
 					paths[name+".caPem"] = p.PropertyDiff{Kind: p.Update, InputDiff: true}
 				} else if name == "caPem" {
