@@ -17,6 +17,7 @@ import (
 
 	"hashistack/e2e/jobs"
 	"hashistack/e2e/stack"
+	"hashistack/internal/names"
 	"hashistack/internal/poll"
 )
 
@@ -99,6 +100,25 @@ func Prove(ctx context.Context, s *stack.Stack, steps []Step, folder string) (er
 
 // Shorten has a stack that is still to come up let everything live for a minute or two.
 func Shorten(s *stack.Stack) error { return begun().write(s) }
+
+// ShortenNow has a stack that is up let everything live for a minute or two. Lifetimes hold from the next issue on, so everything is
+// issued anew.
+func ShortenNow(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) error {
+	if err := Shorten(s); err != nil {
+		return err
+	}
+	if _, err := s.Operate(ctx, stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}}); err != nil {
+		return err
+	}
+	for _, machine := range slices.Sorted(maps.Keys(outputs.Machines)) {
+		// consul-template keeps a certificate that it finds. It starts over with another login.
+		if _, err := s.OnMachine(ctx, machine, "bash", "-c",
+			"rm -f "+names.ConsulBundle+" "+names.NomadBundle+" "+names.VaultBundle+" && systemctl restart vault-agent"); err != nil {
+			return fmt.Errorf("on %s: %w", machine, err)
+		}
+	}
+	return nil
+}
 
 func begun() settings { return settings{lifetimes: short, generations: map[string]int{}} }
 
