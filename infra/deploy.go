@@ -62,6 +62,13 @@ type platform struct {
 
 // declare tells the story of a platform. Each step uses what the ones before it have declared.
 func declare(ctx *pulumi.Context, cfg *Config) error {
+	offers, err := components.Offered(ctx)
+	if err != nil {
+		return err
+	}
+	if err := cfg.offered(offers); err != nil {
+		return err
+	}
 	p := &platform{ctx: ctx, cfg: cfg, labels: map[string]string{"managed-by": "pulumi", "stack": ctx.Stack()}}
 	for _, step := range []func() error{
 		// Our own provider runs for the whole update: it also makes machines leave their clusters before they are deleted.

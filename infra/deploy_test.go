@@ -14,11 +14,28 @@ import (
 )
 
 // computed is what the providers would add.
+// named and sold are a location and a server type as the cloud lists them.
+func named(name string) resource.PropertyValue {
+	return resource.NewProperty(resource.PropertyMap{"name": resource.NewProperty(name)})
+}
+
+func sold(name string, locations ...string) resource.PropertyValue {
+	var in []resource.PropertyValue
+	for _, location := range locations {
+		in = append(in, named(location))
+	}
+	return resource.NewProperty(resource.PropertyMap{"name": resource.NewProperty(name), "locations": resource.NewProperty(in)})
+}
+
 func computed() map[string]resource.PropertyMap {
 	text := resource.NewStringProperty
 	secret := func(s string) resource.PropertyValue { return resource.MakeSecret(text(s)) }
 	return map[string]resource.PropertyMap{
-		"hcloud:index/getLocation:getLocation":    {"networkZone": text("eu-central")},
+		"hcloud:index/getLocation:getLocation":   {"networkZone": text("eu-central")},
+		"hcloud:index/getLocations:getLocations": {"locations": resource.NewProperty([]resource.PropertyValue{named("fsn1")})},
+		"hcloud:index/getServerTypes:getServerTypes": {"serverTypes": resource.NewProperty([]resource.PropertyValue{
+			sold("cpx22", "fsn1"), sold("cpx32", "fsn1"), sold("cpx42", "fsn1"), sold("cx23", "fsn1"), sold("cx33", "fsn1"),
+		})},
 		"hcloud:index/primaryIp:PrimaryIp":        {"ipAddress": text("203.0.113.10")},
 		"tls:index/privateKey:PrivateKey":         {"privateKeyPem": secret("a private key")},
 		"tls:index/selfSignedCert:SelfSignedCert": {"certPem": text("-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n"), "validityEndTime": text("2999-12-31T00:00:00Z")},
