@@ -74,6 +74,15 @@ func (r *run) anotherStack(t *testing.T) {
 	}
 }
 
+// notOffered is what the cloud does not have: refused in the preview, with what it has.
+func (r *run) notOffered(t *testing.T) {
+	steps, said, err := r.previewWith(t, "type: cx23", "type: cx999")
+	require.ErrorIs(t, err, stack.ErrFailed, said)
+	assert.Contains(t, said, `hashistack:pools[0].type: Hetzner has no server type "cx999" in fsn1: choose one of `)
+	assert.Contains(t, said, "cx23")
+	assert.Empty(t, steps)
+}
+
 // anotherType replaces machines of another type, which leave their clusters before: none is changed in place.
 func (r *run) anotherType(t *testing.T) {
 	steps, said, err := r.previewWith(t, "type: cx23", "type: cx33")

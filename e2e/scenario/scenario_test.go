@@ -83,6 +83,7 @@ func TestScenario(t *testing.T) {
 		t.Run("everything is issued anew while it is in use", r.renewals)
 	}
 	t.Run("a stack does not become another one", r.anotherStack)
+	t.Run("a preview refuses what the cloud does not have", r.notOffered)
 	t.Run("machines of another type are replaced", r.anotherType)
 	t.Run("three servers can become five", r.moreServers)
 
