@@ -27,7 +27,14 @@ const (
 
 // Site is the resource that everything inside the machines goes with. When it is deleted, so is all that Vault, Consul and
 // Nomad hold. A teardown therefore does not visit their resources one by one, and does not need the clusters to answer.
-type Site struct{ resource pulumi.Resource }
+type Site struct {
+	resource pulumi.Resource
+	// patience is how long an update waits for anything inside the machines.
+	patience time.Duration
+}
+
+// timeout is the patience as resources of our provider take it.
+func (s Site) timeout() pulumi.String { return pulumi.String(s.patience.String()) }
 
 // inside are the options of a resource that lives inside the machines: a child of parent that needs no deletion of its
 // own when the whole site is deleted.

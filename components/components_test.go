@@ -186,3 +186,13 @@ func TestNumericIDs(t *testing.T) {
 	_, err = internals.UnsafeAwaitOutput(t.Context(), numeric(pulumi.ID("forty-two").ToIDOutput()))
 	require.ErrorContains(t, err, `ID "forty-two" of a Hetzner Cloud resource is not a number`)
 }
+
+// A user who waits waits for no single thing longer than the configuration says.
+func TestNothingInsideTheMachinesIsWaitedForLonger(t *testing.T) {
+	p := newPlatform(t)
+	for _, declared := range p.Resources() {
+		if strings.HasPrefix(declared.Type, "hashistack:index:") && declared.Type != "hashistack:index:StackIdentity" {
+			assert.Equal(t, "5m0s", declared.Input("timeout"), "%s %s", declared.Type, declared.Name)
+		}
+	}
+}

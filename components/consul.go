@@ -73,6 +73,7 @@ func NewConsul(ctx *pulumi.Context, name string, args *ConsulArgs, opts ...pulum
 		Cluster:         clusterOf(args.Machines, names.ConsulPort, args.Trust.Bundle),
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
+		Timeout:         args.Site.timeout(),
 	}, args.Site.inside(c, after(gossip.shared))...)
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap Consul's ACL system: %w", err)
@@ -120,6 +121,7 @@ func (c *Consul) mountEngine(ctx *pulumi.Context, args *ConsulArgs) error {
 		Description: pulumi.String(numbered("Vault's Consul secret engine", args.EngineGeneration)),
 		Policies:    pulumi.ToStringArray([]string{"global-management"}),
 		SecretId:    secret,
+		Timeout:     args.Site.timeout(),
 	}, c.site.inside(c)...)
 	if err != nil {
 		return fmt.Errorf("create the Consul engine's token: %w", err)

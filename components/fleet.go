@@ -2,7 +2,6 @@ package components
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -31,8 +30,6 @@ type FleetArgs struct {
 	Nomad  *Nomad
 	Trust  *Trust
 	Site   Site
-	// Patience is how long to wait for a machine: to become a healthy member, to leave, or to be back.
-	Patience time.Duration
 }
 
 // Fleet is the machines as members of their clusters. It exists once every machine is a healthy member. Before a machine is
@@ -68,7 +65,7 @@ func (f *Fleet) member(ctx *pulumi.Context, args *FleetArgs, pool *MachinePool, 
 		Lane:      pulumi.String(lane),
 		AtOnce:    pulumi.Int(atOnce),
 		Region:    pulumi.String(args.Region),
-		Timeout:   pulumi.String(args.Patience.String()),
+		Timeout:   args.Site.timeout(),
 		MadeOf:    m.Digests,
 	}
 	args.join(membership, pool)
@@ -100,7 +97,7 @@ func (f *Fleet) introduce(ctx *pulumi.Context, args *FleetArgs, pool *MachinePoo
 		Vault:     args.of(args.Vault.machines, names.VaultPort, args.Vault.RootToken),
 		Mount:     pulumi.String(names.Platform),
 		Secret:    pulumi.String(names.Introduction(m.Name)),
-		Timeout:   pulumi.String(args.Patience.String()),
+		Timeout:   args.Site.timeout(),
 	}
 	if pool.args.NodePool != "" {
 		introduction.NodePool = pulumi.String(pool.args.NodePool)

@@ -44,6 +44,7 @@ func newGossip(ctx *pulumi.Context, args *gossipArgs, parent pulumi.Resource) (*
 		Product: pulumi.String(args.product),
 		Cluster: args.cluster,
 		Key:     g.key,
+		Timeout: args.site.timeout(),
 	}, args.site.inside(parent)...)
 	if err != nil {
 		return nil, fmt.Errorf("install gossip key of %s: %w", args.product, err)
@@ -69,6 +70,7 @@ func (g *gossip) use(ctx *pulumi.Context, cluster pulumi.Resource) error {
 		Product: pulumi.String(g.args.product),
 		Cluster: g.args.cluster,
 		Key:     g.key,
+		Timeout: g.args.site.timeout(),
 	}, g.args.site.inside(g.parent, after(g.shared, cluster))...)
 	if err != nil {
 		return fmt.Errorf("use gossip key of %s: %w", g.args.product, err)

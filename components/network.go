@@ -3,6 +3,7 @@ package components
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/pulumi/pulumi-hcloud/sdk/go/hcloud"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -82,4 +83,4 @@ func Neighbour(ctx *pulumi.Context, name string) (string, error) {
 }
 
 // Site is the network as what everything inside the machines is deleted with.
-func (n *Network) Site() Site { return Site{n.network} }
+func (n *Network) Site(patience time.Duration) Site { return Site{n.network, patience} }

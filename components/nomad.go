@@ -71,6 +71,7 @@ func NewNomad(ctx *pulumi.Context, name string, args *NomadArgs, opts ...pulumi.
 		Cluster:         clusterOf(args.Machines, names.NomadPort, args.Trust.Bundle),
 		ExpectedVoters:  pulumi.Int(len(args.Machines)),
 		BootstrapSecret: secret,
+		Timeout:         args.Site.timeout(),
 	}, args.Site.inside(n, after(gossip.shared, args.Consul))...)
 	if err != nil {
 		return nil, fmt.Errorf("bootstrap Nomad's ACL system: %w", err)

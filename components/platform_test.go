@@ -76,6 +76,9 @@ func text(value string) resource.PropertyValue { return resource.NewProperty(val
 // consulTokenType is the type of our tokens of Consul.
 const consulTokenType = "hashistack:index:ConsulToken"
 
+// patience is the platform's.
+const patience = 5 * time.Minute
+
 // outputs are what the providers add to the resources of a platform.
 func outputs() map[string]resource.PropertyMap {
 	bytes := func(b string) resource.PropertyMap {
@@ -184,7 +187,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 	if err := p.declareMachines(ctx); err != nil {
 		return err
 	}
-	site := p.network.Site()
+	site := p.network.Site(patience)
 	servers := With(p.pools, machine.RoleVault)
 	var err error
 	if p.vault, err = NewVault(ctx, "vault", &VaultArgs{Machines: servers, Trust: p.trust, Site: site, Keys: VaultKeys{Shares: 1, Threshold: 1}}); err != nil {
@@ -229,8 +232,7 @@ func (p *platform) declare(ctx *pulumi.Context) error {
 		return err
 	}
 	fleet, err := NewFleet(ctx, "fleet", &FleetArgs{
-		Patience: 5 * time.Minute,
-		Pools:    p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
+		Pools: p.pools, Region: "global", Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust, Site: site,
 	})
 	if err != nil {
 		return err

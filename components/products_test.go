@@ -87,7 +87,7 @@ func (v vaultServer) declare(ctx *pulumi.Context, trust *Trust) (*Vault, error) 
 	provider, err := vault.NewProvider(ctx, "vault", &vault.ProviderArgs{
 		Address: pulumi.String(v.address), Token: pulumi.String(v.token), CaCertFile: trust.File,
 	})
-	return &Vault{site: Site{trust}, provider: provider}, err
+	return &Vault{site: Site{resource: trust}, provider: provider}, err
 }
 
 // newStack is an empty stack of a program, with a backend of its own.

@@ -111,6 +111,7 @@ func (v *Vault) bootstrap(ctx *pulumi.Context, name string, args *VaultArgs) (pu
 		Threshold:  pulumi.Int(args.Keys.Threshold),
 		AutoUnseal: pulumi.Bool(args.AutoSeal),
 		PgpKeys:    pgpKeys,
+		Timeout:    v.site.timeout(),
 	}, v.site.inside(v)...)
 	if err != nil {
 		return nil, fmt.Errorf("initialise Vault: %w", err)
@@ -139,6 +140,7 @@ func (v *Vault) unseal(ctx *pulumi.Context, name string, m Machine, identity pul
 		MachineId: identity,
 		Keys:      v.unsealKeys, // without any it is only waited for
 		CaPem:     trust.Bundle,
+		Timeout:   v.site.timeout(),
 	}, v.site.inside(v)...)
 	if err != nil {
 		return nil, fmt.Errorf("unseal Vault on %s: %w", m.Name, err)

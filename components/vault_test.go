@@ -90,7 +90,7 @@ func TestVaultWithKeyManagementService(t *testing.T) {
 			return err
 		}
 		vault, err := NewVault(ctx, "vault", &VaultArgs{
-			Machines: []Machine{pool.Machines[0].Machine}, Trust: p.trust, Site: p.network.Site(), AutoSeal: true,
+			Machines: []Machine{pool.Machines[0].Machine}, Trust: p.trust, Site: p.network.Site(patience), AutoSeal: true,
 			Keys: VaultKeys{Shares: 2, Threshold: 2, PGPKeys: []string{"alice", "bob"}},
 		})
 		if err != nil {

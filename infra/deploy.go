@@ -209,7 +209,7 @@ func (p *platform) openGate() error { return p.gate.Open(p.ctx, "machines", p.gr
 
 func (p *platform) vaultServers() (err error) {
 	p.vault, err = components.NewVault(p.ctx, "vault", &components.VaultArgs{
-		Machines: components.With(p.pools, machine.RoleVault), Via: p.cfg.Via, Trust: p.trust, Site: p.network.Site(), AutoSeal: p.cfg.Seal != nil,
+		Machines: components.With(p.pools, machine.RoleVault), Via: p.cfg.Via, Trust: p.trust, Site: p.network.Site(p.cfg.Patience), AutoSeal: p.cfg.Seal != nil,
 		Keys: components.VaultKeys{
 			Shares: p.cfg.VaultKeys.Shares, Threshold: p.cfg.VaultKeys.Threshold, PGPKeys: p.cfg.VaultKeys.pgpKeys,
 		},
@@ -237,7 +237,7 @@ func (p *platform) machineLogins() error {
 func (p *platform) consulServers() (err error) {
 	p.consul, err = components.NewConsul(p.ctx, "consul", &components.ConsulArgs{
 		Machines: components.With(p.pools, machine.RoleConsulServer), Via: p.cfg.Via, Pools: p.pools,
-		Vault: p.vault, Trust: p.trust, Site: p.network.Site(),
+		Vault: p.vault, Trust: p.trust, Site: p.network.Site(p.cfg.Patience),
 		TokenTTL: p.cfg.Lifetimes.Token, TokenMaxTTL: p.cfg.Lifetimes.TokenMax,
 		GossipGeneration: p.cfg.Generations.ConsulGossip, EngineGeneration: p.cfg.Generations.ConsulEngine,
 	}, pulumi.Providers(p.own))
@@ -248,7 +248,7 @@ func (p *platform) consulServers() (err error) {
 func (p *platform) nomadServers() (err error) {
 	p.nomad, err = components.NewNomad(p.ctx, "nomad", &components.NomadArgs{
 		Machines: components.With(p.pools, machine.RoleNomadServer), Via: p.cfg.Via, NodePools: p.cfg.nodePools(), Region: p.cfg.Region,
-		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: p.network.Site(),
+		Vault: p.vault, Consul: p.consul, Trust: p.trust, Site: p.network.Site(p.cfg.Patience),
 		GossipGeneration: p.cfg.Generations.NomadGossip, EngineGeneration: p.cfg.Generations.NomadEngine,
 	}, pulumi.Providers(p.own))
 	p.granted = append(p.granted, p.nomad)
@@ -272,7 +272,7 @@ func (p *platform) people() error {
 func (p *platform) memberships() error {
 	fleet, err := components.NewFleet(p.ctx, "fleet", &components.FleetArgs{
 		Pools: p.pools, Region: p.cfg.Region, Vault: p.vault, Consul: p.consul, Nomad: p.nomad, Trust: p.trust,
-		Site: p.network.Site(), Patience: p.cfg.Patience,
+		Site: p.network.Site(p.cfg.Patience),
 	}, pulumi.Providers(p.own))
 	if err != nil {
 		return err

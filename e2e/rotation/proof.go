@@ -113,7 +113,7 @@ func ShortenNow(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) err
 	for _, machine := range slices.Sorted(maps.Keys(outputs.Machines)) {
 		// consul-template keeps a certificate that it finds. It starts over with another login.
 		if _, err := s.OnMachine(ctx, machine, "bash", "-c",
-			"rm -f "+names.ConsulBundle+" "+names.NomadBundle+" "+names.VaultBundle+" && systemctl restart vault-agent"); err != nil {
+			"rm -f "+names.ConsulBundle+" "+names.NomadBundle+" "+names.VaultBundle+" /var/lib/consul-template/*.pem && systemctl restart vault-agent"); err != nil {
 			return fmt.Errorf("on %s: %w", machine, err)
 		}
 	}

@@ -44,7 +44,7 @@ func (r *run) previewAlone(t *testing.T) {
 	assert.Zero(t, refused(t), "packets to the APIs of the machines")
 
 	// Its twin: an update that refreshes asks them.
-	_, err = r.stack.Operate(t.Context(), stack.Operation{Args: []string{"refresh", "--preview-only", "--yes", "--target", "**:VaultUnseal::**"}})
+	_, err = r.stack.Operate(t.Context(), stack.Operation{Args: []string{"refresh", "--preview-only", "--target", "**:VaultUnseal::**"}})
 	require.NoError(t, err, "our own provider warns")
 	assert.NotZero(t, refused(t), "packets to the APIs of the machines")
 }

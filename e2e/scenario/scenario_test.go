@@ -78,14 +78,14 @@ func TestScenario(t *testing.T) {
 	t.Run("no secret is in plain text", r.secrets)
 	t.Run("the denied job says why", r.denied)
 	t.Run("jobs and machines get no further than they should", r.security)
-	if !*reuse {
-		// Last: from here on agents restart every other minute for a new token.
-		t.Run("everything is issued anew while it is in use", r.renewals)
-	}
 	t.Run("a stack does not become another one", r.anotherStack)
 	t.Run("a preview refuses what the cloud does not have", r.notOffered)
 	t.Run("machines of another type are replaced", r.anotherType)
 	t.Run("three servers can become five", r.moreServers)
+	if !*reuse {
+		// Last: from here on agents restart every other minute for a new token.
+		t.Run("everything is issued anew while it is in use", r.renewals)
+	}
 
 	if !*reuse && (!t.Failed() || !*keep) {
 		t.Run("down leaves nothing", func(t *testing.T) {
