@@ -90,7 +90,7 @@ func runBench(ctx context.Context, s *stack.Stack, sizes []int) error {
 		fmt.Fprintf(&table, "%8d %7.0f s %7.0f s %8.0f s %12.1f %22d\n", clients, all[0].Seconds, all[1].Seconds, all[2].Seconds,
 			float64(calls)/float64(machines), refused)
 	}
-	fmt.Fprint(s.Out, table.String())
+	fmt.Fprintln(s.Out, table.String())
 	return nil
 }
 
