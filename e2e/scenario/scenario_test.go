@@ -70,6 +70,7 @@ func TestScenario(t *testing.T) {
 	t.Run("a preview needs no road to the machines", r.previewAlone)
 	t.Run("every cluster has its quorum and a leader", r.clusters)
 	t.Run("the sample job shows its secret", r.sampleJob)
+	t.Run("every task looks up names", func(t *testing.T) { require.NoError(t, r.sample.Names(t.Context())) })
 	t.Run("a request without a token is refused", r.anonymous)
 	t.Run("a client that does not trust the root certificate cannot connect", r.untrusting)
 	t.Run("a wrong server name is refused", r.wrongName)

@@ -24,6 +24,9 @@ const (
 	ConsulPlainGRPC = 8502 // Consul's gRPC without TLS
 )
 
+// TaskResolver is the address at which tasks reach their machine's resolver, at port 53.
+const TaskResolver = "169.254.20.10"
+
 // ClosedToTasks are the platform's ports, TCP and UDP, that no task reaches on any machine. The API of Vault is not among
 // them: tasks read their secrets there.
 func ClosedToTasks() []int {

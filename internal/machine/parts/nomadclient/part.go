@@ -36,13 +36,14 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		},
 		Files: slices.Concat(
 			[]cloudinit.File{{Path: "/etc/hashistack/tasks.nft", Permissions: "0644", Content: guard(c)}},
+			lookups(m),
 			introduced(m)),
 		Templates: []machine.Template{{
 			Name: "nomad-introduction", Text: introduction,
 			Data:        access.Secret{Path: names.PlatformData(names.Introduction(m.Name)), Field: names.IntroductionField},
 			Destination: introductionFile, Owner: "root", Command: nomad.Restart(m),
 		}},
-		Units:    []machine.Unit{{Name: "tasks-guard.service", Started: true}},
+		Units:    []machine.Unit{{Name: "task-resolver.service", Started: true}, {Name: "tasks-guard.service", Started: true}},
 		Services: []agentconfig.ConsulService{nomad.Service(c, m, "nomad-client", "client", nomad.ClientToken)},
 		Nomad: []func(*agentconfig.Nomad){func(agent *agentconfig.Nomad) {
 			agent.Client = []agentconfig.NomadClient{client(c, m)}
@@ -52,6 +53,27 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 			agent.Telemetry[0].PublishAllocationMetrics = true
 		}},
 	}
+}
+
+// tasksDir holds what tasks have in their /etc in place of the machine's own.
+const tasksDir = "/etc/hashistack/tasks/"
+
+// lookupFiles are those by which programs look up names. The machine's own would not do: its resolver is at a loopback address, which
+// a task with a network of its own has for itself, and DHCP writes the file anew, which leaves the tasks that run with the old one.
+var lookupFiles = []string{"resolv.conf", "hosts", "nsswitch.conf"}
+
+// lookups has every task look up names in the same way, by the machine's resolver: .consul, and what the machine itself looks up.
+func lookups(m machine.Machine) (files []cloudinit.File) {
+	content := map[string]string{
+		"resolv.conf": "nameserver " + names.TaskResolver + "\n",
+		"hosts": "127.0.0.1\t" + names.Localhost + "\n::1\t" + names.Localhost + "\n" +
+			m.Private.String() + "\t" + m.Name + "\n",
+		"nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+	}
+	for _, name := range lookupFiles {
+		files = append(files, cloudinit.File{Path: tasksDir + name, Permissions: "0644", Content: content[name]})
+	}
+	return files
 }
 
 // introductionFile is where Nomad looks for it, at its start only.
@@ -140,7 +162,6 @@ func chroot() map[string]string {
 		"/usr/bin/dash":       "/bin/sh",
 		"/usr/bin/env":        "/usr/bin/env",
 		"/etc/group":          "/etc/group",
-		"/etc/nsswitch.conf":  "/etc/nsswitch.conf",
 		"/etc/passwd":         "/etc/passwd",
 		"/etc/ssl/certs":      "/etc/ssl/certs",
 		"/usr/share/zoneinfo": "/usr/share/zoneinfo",
@@ -149,6 +170,9 @@ func chroot() map[string]string {
 		"/usr/share/ca-certificates":                       "/usr/share/ca-certificates", // where the links in /etc/ssl/certs lead
 		"/usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2":   "/lib64/ld-linux-x86-64.so.2",
 		"/usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1": "/lib/ld-linux-aarch64.so.1",
+	}
+	for _, name := range lookupFiles {
+		env[tasksDir+name] = "/etc/" + name
 	}
 	for _, triplet := range []string{"x86_64-linux-gnu", "aarch64-linux-gnu"} {
 		for _, library := range []string{"libc.so.6", "libm.so.6", "libresolv.so.2", "libpthread.so.0", "libdl.so.2"} {
