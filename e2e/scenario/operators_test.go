@@ -42,7 +42,7 @@ func (r *run) anotherAddress(t *testing.T) {
 	require.NoError(t, err)
 	changes, err := stack.Changes(events)
 	require.NoError(t, err)
-	assert.Equal(t, 2, changes["update"], "the firewalls of both pools, and nothing else: %v", changes)
+	assert.Equal(t, 1, changes["update"], "the firewall of the servers, and nothing else: %v", changes)
 	require.NoError(t, reached())
 	require.NoError(t, r.outputs.Healthy(t.Context()))
 }
