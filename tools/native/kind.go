@@ -92,7 +92,10 @@ func (r *served[A, S]) Update(
 	}
 	state, err := r.kind.Update(ctx, req.ID, req.Inputs, req.State)
 	if err != nil {
-		err = fmt.Errorf("update %s: %w", r.kind.Label(req.Inputs), err)
+		// The product may have made a part of the change. As with the official plugins, the state is what was asked for, and that
+		// the resource is not right: then the next update goes on, also when the program has not changed.
+		state = r.kind.State(req.Inputs, req.State)
+		err = infer.ResourceInitFailedError{Reasons: []string{fmt.Sprintf("update %s: %s", r.kind.Label(req.Inputs), err)}}
 	}
 	return infer.UpdateResponse[S]{Output: state}, err
 }

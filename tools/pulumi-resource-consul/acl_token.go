@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
-	"github.com/pulumi/pulumi-go-provider/infer"
 
 	"hashistack/tools/native"
 )
 
 // ACLTokenArgs are the inputs of an ACL token; its id is the accessor id. Policies and roles are names. The secret id
-// is not part of the state: getAclTokenSecretId tells it to those who need it.
+// is not part of the state, as in the official plugin.
 type ACLTokenArgs struct {
 	AccessorID        *string           `pulumi:"accessorId,optional" provider:"replaceOnChanges"`
 	Description       *string           `pulumi:"description,optional"`
@@ -160,43 +159,4 @@ func aclToken(c *connection) native.Kind[ACLTokenArgs, ACLTokenState] {
 			return err
 		},
 	}
-}
-
-// GetACLTokenSecretID is the function that reads a token's secret id.
-type GetACLTokenSecretID struct{ *connection }
-
-// GetACLTokenSecretIDArgs are its arguments.
-type GetACLTokenSecretIDArgs struct {
-	AccessorID string `pulumi:"accessorId"`
-}
-
-// GetACLTokenSecretIDResult is its result. The encrypted form, by a PGP key, is not supported and stays empty; the
-// official `id` is added by the provider, since infer reserves the name. The secret is not marked as one, as in the
-// official plugin: the SDK's plain invoke refuses secrets, and its callers mark the value themselves.
-type GetACLTokenSecretIDResult struct {
-	AccessorID        string `pulumi:"accessorId"`
-	SecretID          string `pulumi:"secretId"`
-	EncryptedSecretID string `pulumi:"encryptedSecretId"`
-}
-
-// Annotate gives the official token.
-func (*GetACLTokenSecretID) Annotate(a infer.Annotator) {
-	a.SetToken("index/getAclTokenSecretId", "getAclTokenSecretId")
-}
-
-// Invoke reads the token.
-func (f *GetACLTokenSecretID) Invoke(
-	ctx context.Context, req infer.FunctionRequest[GetACLTokenSecretIDArgs],
-) (infer.FunctionResponse[GetACLTokenSecretIDResult], error) {
-	var response infer.FunctionResponse[GetACLTokenSecretIDResult]
-	client, err := f.consul(ctx)
-	if err != nil {
-		return response, err
-	}
-	token, _, err := client.ACL().TokenRead(req.Input.AccessorID, query(ctx))
-	if err != nil {
-		return response, fmt.Errorf("read the secret id of ACL token %s: %w", req.Input.AccessorID, err)
-	}
-	response.Output = GetACLTokenSecretIDResult{AccessorID: token.AccessorID, SecretID: token.SecretID}
-	return response, nil
 }

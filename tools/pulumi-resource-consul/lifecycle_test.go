@@ -121,15 +121,6 @@ func TestLifecycles(t *testing.T) {
 		_, ok := token.State.GetOk("secretId")
 		assert.False(t, ok, "the secret id must not be in the state")
 
-		live, _, err := client.ACL().TokenRead(token.ID, nil)
-		require.NoError(t, err)
-		read, err := s.Invoke(p.InvokeRequest{
-			Token: "consul:index/getAclTokenSecretId:getAclTokenSecretId",
-			Args:  property.NewMap(values{"accessorId": property.New(token.ID)}),
-		})
-		require.NoError(t, err)
-		assert.Equal(t, property.New(live.SecretID), read.Return.Get("secretId"))
-
 		token.RequireReplace("local", values{"local": property.New(true)})
 		token.Update(values{"policies": list(policy.State.Get("name").AsString())})
 		role.Update(values{"description": property.New("no rights")})
@@ -195,39 +186,6 @@ func TestLifecycles(t *testing.T) {
 		entry.Delete()
 	})
 
-	t.Run("Keys and KeyPrefix", func(t *testing.T) {
-		key := func(path, value string) property.Value {
-			return property.New(values{
-				"path": property.New(path), "value": property.New(value), "delete": property.New(true),
-			})
-		}
-		keys := s.Create("consul:index/keys:Keys", "k", values{
-			"keys": property.New([]property.Value{key("a/b", "1"), key("a/c", "2")}),
-		})
-		assert.Equal(t, "dc1", keys.State.Get("datacenter").AsString())
-		keys.Update(values{"keys": property.New([]property.Value{key("a/b", "3")})})
-		pair, _, err := client.KV().Get("a/c", nil)
-		require.NoError(t, err)
-		assert.Nil(t, pair, "a key that left the program stays")
-		require.NoError(t, deleteKeys(s, keys))
-		pair, _, err = client.KV().Get("a/b", nil)
-		require.NoError(t, err)
-		assert.Nil(t, pair, "a key stays after destroy")
-
-		prefix := s.Create("consul:index/keyPrefix:KeyPrefix", "kp", values{
-			"pathPrefix": property.New("conf/"), "subkeys": property.New(values{"x": property.New("1"), "y/z": property.New("2")}),
-		})
-		_, err = s.TryCreate("consul:index/keyPrefix:KeyPrefix", "again", values{"pathPrefix": property.New("conf/")})
-		require.ErrorContains(t, err, "there are 2 keys already")
-		prefix.Update(values{"pathPrefix": property.New("conf/"), "subkeys": property.New(values{"x": property.New("1")})})
-		prefix.RequireImport("conf/")
-		prefix.RequireReplace("pathPrefix", values{"pathPrefix": property.New("other/")})
-	})
-}
-
-// deleteKeys destroys keys. Unlike other objects they can still be read afterwards, as empty.
-func deleteKeys(s *nativetest.Plugin, keys *nativetest.Object) error {
-	return s.Server.Delete(p.DeleteRequest{ID: keys.ID, Urn: keys.URN, Properties: keys.State})
 }
 
 func TestWrongTokenForgetsNothing(t *testing.T) {

@@ -23,20 +23,11 @@ func newProvider() (p.Provider, error) {
 		WithResources(
 			aclPolicy(c).Resource(), aclRole(c).Resource(), aclToken(c).Resource(),
 			aclAuthMethod(c).Resource(), aclBindingRule(c).Resource(),
-			configEntry(c).Resource(), keys(c).Resource(), keyPrefix(c).Resource(),
+			configEntry(c).Resource(),
 		).
-		WithFunctions(infer.Function(&GetACLTokenSecretID{c})).
 		Build()
 	if err != nil {
 		return p.Provider{}, fmt.Errorf("describe the consul provider: %w", err)
-	}
-	invoke := inner.Invoke
-	inner.Invoke = func(ctx context.Context, r p.InvokeRequest) (p.InvokeResponse, error) {
-		response, err := invoke(ctx, r)
-		if id, ok := response.Return.GetOk("accessorId"); ok {
-			response.Return = response.Return.Set("id", id)
-		}
-		return response, err
 	}
 	return native.Wrap(inner, native.Options{
 		Config: Config{},

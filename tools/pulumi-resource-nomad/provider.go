@@ -25,13 +25,13 @@ func newProvider() (p.Provider, error) {
 			aclPolicy(c).Resource(), aclToken(c).Resource(), aclRole(c).Resource(),
 			aclAuthMethod(c).Resource(), aclBindingRule(c).Resource(),
 			namespace(c).Resource(), nodePool(c).Resource(), schedulerConfig(c).Resource(),
-			variable(c).Resource(), job(c).Resource(),
+			variable(c).Resource(),
 		).
 		Build()
 	if err != nil {
 		return p.Provider{}, fmt.Errorf("describe the nomad provider: %w", err)
 	}
-	wrapped := native.Wrap(inner, native.Options{
+	return native.Wrap(inner, native.Options{
 		Config: Config{},
 		Autonamed: []string{
 			"nomad:index/aclPolicy:AclPolicy", "nomad:index/aclToken:AclToken", "nomad:index/aclRole:AclRole",
@@ -42,8 +42,7 @@ func newProvider() (p.Provider, error) {
 			"nomad:index/aclToken:AclToken": {"secretId"},
 			"nomad:index/variable:Variable": {"items"},
 		},
-	})
-	return withJobspecs(wrapped), nil
+	}), nil
 }
 
 // Config is the provider's config. What is left out is taken from Nomad's environment variables (NOMAD_ADDR and so on),
