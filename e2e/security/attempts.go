@@ -25,6 +25,9 @@ func (w *world) prepare(ctx context.Context) (err error) {
 		}
 		w.private[machine] = strings.TrimSpace(string(address))
 	}
+	if err := w.askLeaders(); err != nil {
+		return err
+	}
 	if w.deployer, err = w.outputs.Deployer(ctx); err != nil {
 		return err
 	}
@@ -42,6 +45,32 @@ func (w *world) prepare(ctx context.Context) (err error) {
 	for _, path := range []string{"default/page/config", "default/probe-own/db/config", "default/twin/config", other + "/twin/config", "default/probe-own/config"} {
 		if _, err := client.KVv2("secret").Put(ctx, path, map[string]any{"of": path}); err != nil {
 			return fmt.Errorf("store a secret at %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// askLeaders has the attempts ask the leaders of Consul and Nomad. Another server that forwards a refused snapshot loses the refusal
+// now and then: its connection to the leader is closed by then.
+func (w *world) askLeaders() error {
+	client, err := w.outputs.Consul()
+	if err != nil {
+		return err
+	}
+	consul, err := client.Status().Leader()
+	if err != nil {
+		return fmt.Errorf("find Consul's leader: %w", err)
+	}
+	leads, err := w.nomad.Status().Leader()
+	if err != nil {
+		return fmt.Errorf("find Nomad's leader: %w", err)
+	}
+	for machine, private := range w.private {
+		if strings.HasPrefix(consul, private+":") {
+			w.outputs.ConsulAddress = names.HTTPS(w.outputs.Machines[machine], names.ConsulPort)
+		}
+		if strings.HasPrefix(leads, private+":") {
+			w.outputs.NomadAddress = names.HTTPS(w.outputs.Machines[machine], names.NomadPort)
 		}
 	}
 	return nil
