@@ -5,7 +5,6 @@ package acl
 import (
 	"context"
 
-	"github.com/google/uuid"
 	"github.com/pulumi/pulumi-go-provider/infer"
 
 	"hashistack/provider/internal/check"
@@ -55,10 +54,7 @@ func (bootstrap) Check(ctx context.Context, req infer.CheckRequest) (infer.Check
 		if c.Known("expectedVoters") && args.ExpectedVoters < 1 {
 			c.Add("expectedVoters", "must be at least 1, got %d", args.ExpectedVoters)
 		}
-		if c.Known("bootstrapSecret") && (len(args.BootstrapSecret) != 36 || uuid.Validate(args.BootstrapSecret) != nil) {
-			// The value is a secret even when it is wrong.
-			c.Add("bootstrapSecret", "must be a UUID like 8f2d7b64-…, got %d characters of another form", len(args.BootstrapSecret))
-		}
+		c.UUID("bootstrapSecret", args.BootstrapSecret)
 	})
 }
 

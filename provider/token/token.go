@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/google/uuid"
 	consul "github.com/hashicorp/consul/api"
 	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi-go-provider/infer"
@@ -87,10 +86,7 @@ func (Consul) Check(ctx context.Context, req infer.CheckRequest) (infer.CheckRes
 			c.Add("policies", "must name at least one policy, and none by an empty name, got %q", args.Policies)
 		}
 		args.Policies = check.Listed(args.Policies)
-		if c.Known("secretId") && (len(args.SecretID) != 36 || uuid.Validate(args.SecretID) != nil) {
-			// The value is a secret even when it is wrong.
-			c.Add("secretId", "must be a UUID like 8f2d7b64-…, got %d characters of another form", len(args.SecretID))
-		}
+		c.UUID("secretId", args.SecretID)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/google/uuid"
 	p "github.com/pulumi/pulumi-go-provider"
 	"github.com/pulumi/pulumi-go-provider/infer"
 	"github.com/pulumi/pulumi/sdk/v3/go/property"
@@ -135,6 +136,13 @@ func (c *Problems) Authorities(path, caPem string) {
 	}
 	if _, err := cluster.HTTPClient(caPem); err != nil {
 		c.Add(path, "%s", strings.TrimPrefix(err.Error(), "caPem: "))
+	}
+}
+
+// UUID checks the secret of a token, which is not shown: it is a secret even when it is wrong.
+func (c *Problems) UUID(path, secret string) {
+	if c.Known(path) && (len(secret) != 36 || uuid.Validate(secret) != nil) {
+		c.Add(path, "must be a UUID like 8f2d7b64-…, got %d characters of another form", len(secret))
 	}
 }
 
