@@ -58,10 +58,10 @@ test-unit: tools ## Test what needs neither clusters nor machines
 	@for m in $(code); do echo "-- $$m"; (cd $$m && go test ./...); done
 
 test-products: tools ## Test with real Consul, Nomad and Vault clusters on the loopback address
-	@for m in . provider; do echo "-- $$m"; (cd $$m && go test -tags products -timeout 20m ./...); done
+	@for m in . provider; do echo "-- $$m"; (cd $$m && $(CURDIR)/tools/test-tagged products -timeout 20m); done
 
 test-localcloud: tools ## Test the local cloud with its real clients and real machines
-	@cd localcloud && go test -tags docker -count=1 -timeout 20m ./...
+	@cd localcloud && ../tools/test-tagged docker -count=1 -timeout 20m
 
 test-e2e: preflight tools $(stack) ## Test the whole platform, from an empty cloud to an empty cloud
 	@cd e2e && go test -tags e2e -count=1 -timeout 60m -v ./scenario
