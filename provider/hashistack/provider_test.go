@@ -340,3 +340,37 @@ func TestForgetShell(t *testing.T) {
 	}
 	assert.Equal(t, "stays", os.Getenv("HASHISTACK_TEST"))
 }
+
+// What is an empty list in the state is one after an update too: without it, the update after the next could not read the state.
+func TestAnUpdateLosesNothing(t *testing.T) {
+	for resourceType, inputs := range rig.Good(t) {
+		t.Run(resourceType, func(t *testing.T) {
+			subject := rig.New(t.Context(), t, resourceType, "r")
+			state := subject.State(inputs)
+			for name, value := range state.All {
+				if value.IsArray() && !strings.HasPrefix(name, "nodes") {
+					state = state.Set(name, property.New([]property.Value{}).WithSecret(value.Secret()))
+				}
+			}
+			changed := inputs
+			switch resourceType {
+			case "StackIdentity":
+				changed = rig.With(inputs, "pools.batch", map[string]any{"subnet": "10.0.9.0/24", "roles": []any{}, "servers": []any{}})
+			case "VaultUnseal", "GossipInstall", "GossipUse":
+				t.Skip("its update asks the cluster")
+			case "ConsulToken":
+				state, changed = subject.State(inputs), rig.With(inputs, "timeout", "7m") // its policies are never empty
+			default:
+				changed = rig.With(inputs, "timeout", "7m")
+			}
+			updated, err := subject.Update(state, inputs, changed)
+			require.NoError(t, err)
+			for name := range state.All {
+				assert.False(t, updated.Properties.Get(name).IsNull(), name)
+			}
+			again, err := subject.Update(updated.Properties, changed, inputs)
+			require.NoError(t, err, "the next update reads what this one has left")
+			assert.False(t, subject.Diff(again.Properties, inputs, inputs).HasChanges)
+		})
+	}
+}

@@ -217,3 +217,15 @@ func secretsIn(value property.Value) (found []string) {
 	}
 	return found
 }
+
+// Up to commit 877c5de an update of VaultInit took the empty list of recovery keys out of the state, which nobody could read then.
+func TestAStateWithoutRecoveryKeysIsRead(t *testing.T) {
+	subject := rig.New(t.Context(), t, "VaultInit", "vault")
+	inputs := rig.Good(t)["VaultInit"]
+	broken := subject.State(inputs).Delete("recoveryKeys")
+	assert.False(t, subject.Diff(broken, inputs, inputs).HasChanges)
+	mended, err := subject.Update(broken, inputs, rig.With(inputs, "timeout", "7m"))
+	require.NoError(t, err)
+	assert.Equal(t, property.New([]property.Value{}).WithSecret(true), mended.Properties.Get("recoveryKeys"))
+	assert.Equal(t, "the rootToken", mended.Properties.Get("rootToken").AsString())
+}

@@ -221,9 +221,16 @@ func (args InitArgs) notOurs(server api.Vault) error {
 		"\"Vault is initialised, but its keys were never recorded\"", server)
 }
 
+// listed is the state with lists of keys that are empty rather than absent, which infer makes of an empty list when it reads one. The
+// next update could not read a state without them.
+func (state InitState) listed() InitState {
+	state.UnsealKeys, state.RecoveryKeys = check.Listed(state.UnsealKeys), check.Listed(state.RecoveryKeys)
+	return state
+}
+
 // Update records how Vault is reached now. There is nothing to do to Vault itself.
 func (Init) Update(_ context.Context, req infer.UpdateRequest[InitArgs, InitState]) (infer.UpdateResponse[InitState], error) {
-	state := req.State
+	state := req.State.listed()
 	state.InitArgs = req.Inputs
 	return infer.UpdateResponse[InitState]{Output: state}, nil
 }
@@ -232,6 +239,7 @@ func (Init) Update(_ context.Context, req infer.UpdateRequest[InitArgs, InitStat
 // initialises again. In any doubt it keeps the keys: Vault does not show them a second time.
 func (Init) Read(ctx context.Context, req infer.ReadRequest[InitArgs, InitState]) (infer.ReadResponse[InitArgs, InitState], error) {
 	kept := infer.ReadResponse[InitArgs, InitState](req)
+	kept.State = kept.State.listed()
 	if req.State.RootToken == "" {
 		return kept, fmt.Errorf("import of %s: Vault shows its keys only to the request that initialises it, so there is nothing to read them from", req.ID)
 	}
