@@ -55,14 +55,14 @@ func benchCommand() *cobra.Command {
 func runBench(ctx context.Context, s *stack.Stack, sizes []int) error {
 	out := filepath.Join(s.Root, ".out", "bench")
 	if len(sizes) == 0 {
-		_, err := benchOne(ctx, s, out)
+		_, err := benchOne(ctx, s, out, nil)
 		return err
 	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "\n%8s %9s %9s %10s %12s %8s\n", "clients", "up", "no change", "destroy", "API calls of up, a machine", "refused")
 	for _, clients := range sizes {
 		var machines int
-		if err := s.Configure(func(config map[string]any) error {
+		configure := func(config map[string]any) error {
 			pool, err := stack.Pool(config, "client")
 			if err != nil {
 				return err
@@ -74,10 +74,8 @@ func runBench(ctx context.Context, s *stack.Stack, sizes []int) error {
 				machines += count
 			}
 			return nil
-		}); err != nil {
-			return err
 		}
-		all, err := benchOne(ctx, s, filepath.Join(out, fmt.Sprintf("clients-%d", clients)))
+		all, err := benchOne(ctx, s, filepath.Join(out, fmt.Sprintf("clients-%d", clients)), configure)
 		if err != nil {
 			return fmt.Errorf("with %d clients: %w", clients, err)
 		}
@@ -103,10 +101,16 @@ func (m measured) calls() (all, limited int) {
 	return all, limited
 }
 
-// benchOne measures up, an up that changes nothing, and destroy, from an empty cloud to an empty cloud.
-func benchOne(ctx context.Context, s *stack.Stack, out string) ([]measured, error) {
+// benchOne measures up, an up that changes nothing, and destroy, from an empty cloud to an empty cloud. configure changes the
+// configuration; it may be nil.
+func benchOne(ctx context.Context, s *stack.Stack, out string, configure func(map[string]any) error) ([]measured, error) {
 	if err := s.Down(ctx); err != nil {
 		return nil, err
+	}
+	if configure != nil {
+		if err := s.Configure(configure); err != nil {
+			return nil, err
+		}
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil { //nolint:gosec // figures for everyone
 		return nil, err
