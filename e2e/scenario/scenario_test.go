@@ -79,6 +79,7 @@ func TestScenario(t *testing.T) {
 	t.Run("no secret is in plain text", r.secrets)
 	t.Run("the denied job says why", r.denied)
 	t.Run("jobs and machines get no further than they should", r.security)
+	t.Run("a sealed Vault sends machines on to the next", r.sealed)
 	t.Run("an operator's address changes", r.anotherAddress)
 	t.Run("a stack does not become another one", r.anotherStack)
 	t.Run("a preview refuses what the cloud does not have", r.notOffered)

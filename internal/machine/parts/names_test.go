@@ -112,7 +112,7 @@ var ownFiles = map[string][]string{
 // Each address in a file is one that a product of ours listens on.
 func TestAddressesExist(t *testing.T) {
 	listened := []string{
-		names.VaultAddress(), names.HTTPS(names.Localhost, names.ConsulPort), names.HTTPS(names.Localhost, names.NomadPort),
+		names.VaultAddress(), names.HTTPS(names.Localhost, names.ConsulPort), names.HTTPS(names.Localhost, names.NomadPort), names.HTTPS(names.Localhost, names.VaultPort),
 		names.Host("127.0.0.1", names.ConsulDNSPort),
 	}
 	address := regexp.MustCompile(`(https?://)?[a-z0-9.-]+:\d{4,5}\b`)

@@ -3,6 +3,7 @@ package vault
 
 import (
 	"embed"
+	"fmt"
 	"strings"
 	"time"
 
@@ -46,17 +47,39 @@ func on(c machine.Cluster, m machine.Machine) machine.Contents {
 		Command: []string{names.Scripts + "install-vault-certificate"},
 	}
 	return machine.Contents{
-		Packages: []cloudinit.Package{{Name: "logrotate"}}, // of the audit logs; vault itself is everywhere
-		Files: []cloudinit.File{{
-			Path: names.VaultBundle, Owner: "vault:vault", Permissions: "0600", Defer: true,
-			Content: line(m.BootstrapCertificate) + line(m.BootstrapKey),
-		}},
+		Packages: []cloudinit.Package{
+			{Name: "logrotate"}, // of the audit logs; vault itself is everywhere
+			{Name: "curl"},      // for vault-door
+		},
+		Files: []cloudinit.File{
+			{
+				Path: names.VaultBundle, Owner: "vault:vault", Permissions: "0600", Defer: true,
+				Content: line(m.BootstrapCertificate) + line(m.BootstrapKey),
+			},
+			{Path: "/etc/hashistack/vault-door.nft", Permissions: "0644", Content: closedDoor(c)},
+		},
 		Configs:     []machine.Config{{Path: names.VaultDir + "server.json", Owner: "vault", Value: server(c, m)}},
 		Templates:   []machine.Template{bundle.Template(c, m)},
-		Units:       []machine.Unit{{Name: "vault.service", Started: true}},
+		Units:       []machine.Unit{{Name: "vault.service", Started: true}, {Name: "vault-door.service", Started: true}},
 		AgentTokens: []machine.AgentToken{{Setting: "config_file_service_registration", Token: registrationToken}},
 		Services:    []agentconfig.ConsulService{service(m), audit(m)},
 	}
+}
+
+// closedDoor are the rules of a machine whose Vault is sealed, see vault-door.
+func closedDoor(c machine.Cluster) string {
+	return fmt.Sprintf(`#!/usr/sbin/nft -f
+# Loaded while Vault is sealed, see vault-door. Declared first, so that deleting it works the first time too.
+table inet hashistack_vault
+delete table inet hashistack_vault
+
+table inet hashistack_vault {
+	chain input {
+		type filter hook input priority filter; policy accept;
+		iifname != "lo" ip saddr %s tcp dport %d reject with tcp reset
+	}
+}
+`, c.Network, names.VaultPort)
 }
 
 // line returns s with exactly one newline at its end.
