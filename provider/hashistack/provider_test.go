@@ -352,7 +352,7 @@ func TestAnUpdateLosesNothing(t *testing.T) {
 					state = state.Set(name, property.New([]property.Value{}).WithSecret(value.Secret()))
 				}
 			}
-			changed := inputs
+			var changed map[string]any
 			switch resourceType {
 			case "StackIdentity":
 				changed = rig.With(inputs, "pools.batch", map[string]any{"subnet": "10.0.9.0/24", "roles": []any{}, "servers": []any{}})
