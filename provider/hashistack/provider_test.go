@@ -343,7 +343,11 @@ func TestForgetShell(t *testing.T) {
 
 // What is an empty list in the state is one after an update too: without it, the update after the next could not read the state.
 func TestAnUpdateLosesNothing(t *testing.T) {
+	asking := []string{"VaultUnseal", "GossipInstall", "GossipUse"} // their updates ask the cluster
 	for resourceType, inputs := range rig.Good(t) {
+		if slices.Contains(asking, resourceType) {
+			continue
+		}
 		t.Run(resourceType, func(t *testing.T) {
 			subject := rig.New(t.Context(), t, resourceType, "r")
 			state := subject.State(inputs)
@@ -356,8 +360,6 @@ func TestAnUpdateLosesNothing(t *testing.T) {
 			switch resourceType {
 			case "StackIdentity":
 				changed = rig.With(inputs, "pools.batch", map[string]any{"subnet": "10.0.9.0/24", "roles": []any{}, "servers": []any{}})
-			case "VaultUnseal", "GossipInstall", "GossipUse":
-				t.Skip("its update asks the cluster")
 			case "ConsulToken":
 				state, changed = subject.State(inputs), rig.With(inputs, "timeout", "7m") // its policies are never empty
 			default:
