@@ -100,7 +100,7 @@ func TestNftAccepts(t *testing.T) {
 			require.NoError(t, err, "%s: %s", file, output)
 		}
 	})
-	assert.Equal(t, 6, seen, "the guard of the metadata service on four kinds of machines, that of tasks on two")
+	assert.Equal(t, 9, seen, "the guard of the metadata service on four kinds of machines, that of tasks on two, the door of Vault on three")
 }
 
 // diagnosis is what `vault operator diagnose` reports.
@@ -239,7 +239,7 @@ func TestSystemdAccepts(t *testing.T) {
 			units = append(units, name+".service")
 		}
 		for _, binary := range []string{
-			"/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft", "/bin/kill", "/usr/bin/kill", "/bin/sh",
+			"/usr/bin/consul", "/usr/bin/consul-template", "/usr/bin/nomad", "/usr/bin/vault", "/usr/sbin/nft", "/usr/sbin/ip", "/usr/bin/systemctl", "/bin/kill", "/usr/bin/kill", "/bin/sh",
 		} {
 			require.NoError(t, os.MkdirAll(filepath.Dir(root+binary), 0o700))
 			require.NoError(t, os.WriteFile(root+binary, nil, 0o700))
