@@ -110,15 +110,32 @@ func ShortenNow(ctx context.Context, s *stack.Stack, outputs *stack.Outputs) err
 	if _, err := s.Operate(ctx, stack.Operation{Args: []string{"up", "--yes", "--skip-preview"}}); err != nil {
 		return err
 	}
+	since := map[string]string{}
 	for _, machine := range slices.Sorted(maps.Keys(outputs.Machines)) {
 		// consul-template keeps a certificate that it finds. It starts over with another login.
-		if _, err := s.OnMachine(ctx, machine, "bash", "-c",
-			"rm -f "+names.ConsulBundle+" "+names.NomadBundle+" "+names.VaultBundle+" /var/lib/consul-template/*.pem && systemctl restart vault-agent"); err != nil {
+		now, err := s.OnMachine(ctx, machine, "bash", "-c",
+			"rm -f "+names.ConsulBundle+" "+names.NomadBundle+" "+names.VaultBundle+" /var/lib/consul-template/*.pem && date +%s && systemctl restart vault-agent")
+		if err != nil {
 			return fmt.Errorf("on %s: %w", machine, err)
 		}
+		since[machine] = strings.TrimSpace(string(now))
 	}
-	return nil
+	// Nomad restarts for its new Consul token, and starts no task while it does.
+	for machine, then := range since {
+		if err := poll.Until(ctx, 2*time.Minute, "Nomad on "+machine+" to have restarted with a new Consul token", func(ctx context.Context) error {
+			_, err := s.OnMachine(ctx, machine, "bash", "-c", restarted, "restarted", then)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return outputs.Healthy(ctx)
 }
+
+// restarted succeeds if Nomad has started since it was given a Consul token, and that was issued after a point in time.
+const restarted = `issued=$(stat --format=%Y ` + names.NomadDir + `consul.json)
+started=$(date --date="$(systemctl show nomad --property=ActiveEnterTimestamp --value)" +%s)
+[ "$issued" -ge "$1" ] && [ "$started" -ge "$issued" ] || { echo "token of $issued, Nomad of $started, want both after $1" >&2; exit 1; }`
 
 func begun() settings { return settings{lifetimes: short, generations: map[string]int{}} }
 
