@@ -147,7 +147,9 @@ func (m *member) spared(ctx context.Context) error {
 		if want := q.size()/2 + 1; len(others) < want {
 			err := fmt.Errorf("%s cannot do without %s: %d others must be healthy voters, these are: %s", q, m, want, strings.Join(others, ", "))
 			if _, isVault := q.(vaultQuorum); isVault {
-				err = errors.Join(err, m.unsealOthers(ctx))
+				if unopened := m.unsealOthers(ctx); unopened != "" {
+					err = fmt.Errorf("%w; %s", err, unopened)
+				}
 			}
 			return err
 		}
@@ -156,17 +158,17 @@ func (m *member) spared(ctx context.Context) error {
 }
 
 // unsealOthers unseals Vault on the other machines, and says of each whose Vault cannot be unsealed why.
-func (m *member) unsealOthers(ctx context.Context) error {
-	var said []error
+func (m *member) unsealOthers(ctx context.Context) string {
+	var said []string
 	for _, machine := range slices.Sorted(maps.Keys(m.unsealers)) {
 		if machine == m.Machine {
 			continue
 		}
 		if err := m.unsealers[machine](ctx); err != nil {
-			said = append(said, fmt.Errorf("Vault on %s: %s", machine, explain.Error(err)))
+			said = append(said, "Vault on "+machine+": "+explain.Error(err))
 		}
 	}
-	return errors.Join(said...)
+	return strings.Join(said, "; ")
 }
 
 // leave makes the machine leave: first its allocations, then its votes.
